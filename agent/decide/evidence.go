@@ -1,0 +1,186 @@
+package decide
+
+import (
+	"fmt"
+
+	"github.com/picket-dev/picket/proto/roll"
+	"github.com/picket-dev/picket/proto/timing"
+)
+
+// evidence is what the core knows of the Roll, and since when.
+//
+// Two things are kept apart: freshness (the newest send time that some roll
+// answered) and content (the highest serial seen). The content of a higher
+// serial may stand in for that of a lower one at any send time, because within
+// a history the Roll only moves forward and an entry leaves it only when it
+// binds nobody any more (PROTOCOL.md §3, claim 5).
+type evidence struct {
+	history string    // the history that the API last showed; others are refused
+	known   roll.Roll // highest serial proven by the API or a quorum
+	rumour  roll.Roll // highest serial heard by relay; may be behind known
+
+	knownSince timing.Instant // when known's serial was learned
+	sent       timing.Instant // newest send time that any roll answered
+	via        string         // how that roll was got: api, witness or relay
+	permitted  timing.Instant // newest send time of a roll that lets this boot pet
+
+	memory *roll.Roll // own newest read of the API in this boot; nil makes no statement
+	broken string     // what was seen when the history broke; empty while it is whole
+
+	api       timing.Instant // send time of the last API roll
+	apiSince  timing.Instant // since when the API has answered without a miss
+	apiMissed bool           // the last read brought no roll
+	streak    int64          // consecutive fresh reads while a suspicion is open
+}
+
+// rollRead takes a read of the API: the only evidence that needs no other.
+func (c *Core) rollRead(e RollRead) {
+	c.apiPending = false
+	c.countStreak(e)
+	if c.apiMissed || c.api.IsZero() {
+		c.apiSince = c.now
+	}
+	c.apiMissed = false
+	c.api = c.api.Later(e.Sent)
+	c.checkHistory(e)
+	if e.Roll.Serial > c.known.Serial {
+		c.learn(e.Roll)
+	}
+	if c.broken == "" && (c.memory == nil || e.Roll.Serial > c.memory.Serial) {
+		m := e.Roll.Clone()
+		c.memory = &m
+	}
+	c.credit(e.Sent, "api", c.known)
+}
+
+// rollMissed notes that the API brought no roll: no evidence, whoever spoke.
+func (c *Core) rollMissed(e RollMissed) {
+	c.apiPending = false
+	c.streak = 0
+	if !c.apiMissed && !c.api.IsZero() {
+		c.note(A5, "the API gave no roll (%s)", e.Err)
+	}
+	c.apiMissed = true
+}
+
+// checkHistory notices a Roll that went back or began anew. It stays good for
+// petting, but it voids the memory: what this agent acknowledged earlier says
+// nothing about the line of serials that now counts.
+func (c *Core) checkHistory(e RollRead) {
+	switch {
+	case c.history == "":
+		c.history = e.Roll.History
+	case e.Roll.History != c.history:
+		c.note(A2, "the Roll has a new history %s (was %s): memory voided", e.Roll.History, c.history)
+		c.startHistory(e.Roll.History, "")
+	case e.Roll.Serial < c.known.Serial && e.Sent.After(c.knownSince) && c.broken == "":
+		c.startHistory(e.Roll.History, fmt.Sprintf("serial went back from %d to %d in history %s",
+			c.known.Serial, e.Roll.Serial, c.history))
+		c.note(A2, "the Roll is broken: %s", c.broken)
+	}
+}
+
+// startHistory forgets every content and statement of the line before.
+func (c *Core) startHistory(history, broken string) {
+	c.history = history
+	c.broken = broken
+	c.memory = nil
+	c.known = roll.Roll{}
+	c.rumour = roll.Roll{}
+	clear(c.stated)
+}
+
+// learn takes a proven content of a higher serial.
+func (c *Core) learn(r roll.Roll) {
+	c.known = r
+	c.knownSince = c.now
+}
+
+// countStreak counts the fresh reads that follow each other at the gate's pace.
+func (c *Core) countStreak(e RollRead) {
+	if c.spec == nil {
+		return
+	}
+	pace := c.spec.Profile.RollInterval
+	fresh := e.Sent.Age(c.now) <= pace
+	follows := !c.apiMissed && !c.api.IsZero() && c.api.Age(e.Sent) <= pace
+	switch {
+	case !e.Roll.Gating() || !fresh:
+		c.streak = 0
+	case follows:
+		c.streak++
+	default:
+		c.streak = 1
+	}
+}
+
+// tally turns the statements at hand into a witness roll, if they make one.
+func (c *Core) tally() {
+	statements := make([]roll.Statement, 0, len(c.stated)+1)
+	for _, s := range c.stated {
+		statements = append(statements, s)
+	}
+	if c.memory != nil && c.isWitness() {
+		statements = append(statements, roll.Statement{Witness: c.cfg.Node, Roll: *c.memory, Sent: c.now})
+	}
+	held, ok := roll.Quorum(c.history, statements)
+	if !ok {
+		return
+	}
+	if held.Roll.Serial > c.known.Serial {
+		c.learn(held.Roll)
+	}
+	c.credit(held.Sent, "witness", c.known)
+}
+
+// relayed takes a neighbour's best roll. By itself it may extend the deadline,
+// but it never latches: if it withholds this boot, everybody is asked (A1, A5).
+func (c *Core) relayed(from string, r roll.Held) {
+	if c.history == "" || r.Roll.History != c.history {
+		return
+	}
+	if r.Roll.Serial > c.rumour.Serial {
+		c.rumour = r.Roll
+		if r.Roll.Withholds(c.cfg.Boot) && r.Roll.Serial > c.known.Serial {
+			c.note(A1, "a relay from %s withholds this boot at serial %d: asking everybody", from, r.Roll.Serial)
+			c.urgent = true
+		}
+	}
+	c.credit(r.Sent, "relay", c.newest())
+}
+
+// credit records a roll that was true as of sent, with the content to judge by.
+func (c *Core) credit(sent timing.Instant, via string, content roll.Roll) {
+	if sent.After(c.sent) {
+		c.sent = sent
+		c.via = via
+	}
+	if sent.After(c.permitted) && !content.Withholds(c.cfg.Boot) {
+		c.permitted = sent
+	}
+}
+
+// newest returns the content of the highest serial, proven or not.
+func (c *Core) newest() roll.Roll {
+	if c.rumour.Serial > c.known.Serial {
+		return c.rumour
+	}
+	return c.known
+}
+
+// relay returns the best roll for neighbours, or nil.
+func (c *Core) relay() *roll.Held {
+	if c.sent.IsZero() || c.history == "" {
+		return nil
+	}
+	return &roll.Held{Roll: c.newest(), Sent: c.sent}
+}
+
+// refutes returns the fence that this boot denies (A3): it is suspected, and
+// it is alive.
+func (c *Core) refutes() string {
+	if e := c.newest().Entry(c.cfg.Boot); e.State == roll.Suspected && !c.latched {
+		return e.Fence
+	}
+	return ""
+}

@@ -1,0 +1,327 @@
+package decide
+
+import (
+	"time"
+
+	"github.com/picket-dev/picket/proto/timing"
+)
+
+// pledge is the node's promise and its way to change it: publish, call the
+// roll, adopt (PROTOCOL.md §4). Whatever makes the node harder to fence is
+// published first and used after a later roll; whatever makes it easier is
+// used first and published after.
+type pledge struct {
+	inUse timing.Promise // what the holder enforces, at most
+	want  timing.Promise // what the core is heading for
+	offer timing.Promise // what the NodeGuard must say
+
+	offered timing.Instant // since when the offer stands
+	ackedAt timing.Instant // when its acknowledgement was here; zero: not yet
+
+	granted  timing.Instant // petUntil: never moves back
+	coasting bool           // the long timeout of a shutdown is in use
+
+	order  uint64 // of the last verdict that asked the holder for something new
+	held   Held   // the holder's last word
+	holder bool   // the holder has spoken
+
+	asked, got time.Duration // the timeout asked for last, and what the driver made of it
+
+	reason Reason
+	detail string
+}
+
+func (c *Core) holderSaid(e Held) {
+	if e.Err != "" && c.held.Err == "" && c.holder {
+		c.note(A11, "watchdog: %s", e.Err)
+	}
+	c.held = e
+	if !c.holder {
+		c.holder = true
+		c.resume()
+	}
+	if e.Mode == HoldArmed && c.obeyed() {
+		c.asked, c.got = c.last.Timeout, e.Timeout
+	}
+}
+
+// resume goes on where an earlier run of the agent left the holder. If that
+// run's promise is lost, the new one assumes the easiest that can have been
+// published, extends nothing under it, and publishes before it goes on.
+func (c *Core) resume() {
+	switch c.held.Mode {
+	case HoldLatched:
+		c.latch(A6, ReasonDeadline, "the holder has latched")
+		return
+	case HoldCoast:
+		c.shutdown, c.coasting = true, true
+	case HoldArmed:
+	case HoldUnknown, HoldIdle, HoldFree:
+		return
+	}
+	c.inUse = c.cfg.Memory.Promise
+	if !c.inUse.Armed {
+		c.inUse = timing.Promise{Armed: true}
+	}
+	c.granted = c.held.PetUntil
+	c.enough, c.quorate, c.since = true, true, c.now
+	if c.spec != nil {
+		c.setWitnesses(c.spec.Witnesses)
+	}
+	c.note(A2, "the holder is still gating: going on under %s", describe(c.inUse))
+}
+
+// obeyed reports whether the holder's last word follows the last wish.
+func (c *Core) obeyed() bool { return c.held.Order == c.order && c.held.Err == "" }
+
+// published takes an acknowledgement, if it is of the offer that stands: one
+// that was sent before, or that says something else, acknowledges nothing.
+func (c *Core) published(e Published) {
+	if e.Status.Promise == c.offer && !c.offered.After(e.Sent) && c.ackedAt.IsZero() {
+		c.ackedAt = c.now
+	}
+}
+
+// propose puts a promise on offer. A new offer needs a new acknowledgement,
+// even if the same promise was acknowledged earlier: a write whose reply was
+// lost may have come between.
+func (c *Core) propose(p timing.Promise) {
+	if p != c.offer || c.offered.IsZero() {
+		c.offer = p
+		c.offered = c.now
+		c.ackedAt = timing.Instant{}
+	}
+}
+
+// gated reports whether the holder may be enforcing petUntil now.
+func (c *Core) gated() bool { return c.inUse.Armed }
+
+// settle moves the promise towards what the node should be.
+func (c *Core) settle() {
+	c.want = c.goal()
+	switch {
+	case c.want == c.inUse:
+		c.propose(c.inUse)
+		c.coasting = c.coasting || c.shutdown && c.inUse.Armed && c.mayAdopt()
+	case c.inUse.Harder(c.want):
+		c.propose(c.inUse.Hardest(c.want))
+		if c.mayAdopt() {
+			c.adopt()
+		}
+	case !c.inUse.Armed:
+		c.confirmArmed()
+	default:
+		c.ease()
+	}
+}
+
+// goal returns the promise that the node should make, and notes why it should
+// make none.
+func (c *Core) goal() timing.Promise {
+	c.reason, c.detail = c.unfit()
+	if c.reason != ReasonNone {
+		return timing.Promise{}
+	}
+	p := c.spec.Profile
+	g := timing.Promise{
+		Armed: true, RollLife: p.RollLife, PetDelay: p.PetDelay,
+		Timeout: c.timeout(p.RealTimeout), Kappa: c.held.Device.Kappa, Ungated: c.held.Device.Ungated,
+	}
+	if c.shutdown {
+		g.Timeout = c.timeout(p.ShutdownTimeout)
+	}
+	return g
+}
+
+// timeout chooses T: the longest that keeps κT within the bound, or the
+// driver's minimum.
+func (c *Core) timeout(bound time.Duration) time.Duration {
+	d := c.held.Device
+	t := bound * 1000 / time.Duration(max(d.Kappa, 1000))
+	if d.Granule > 0 {
+		t = t.Truncate(d.Granule)
+	}
+	if d.Max > 0 {
+		t = min(t, d.Max)
+	}
+	t = max(t, d.Min)
+	if t == c.asked {
+		return c.got // the driver rounds
+	}
+	return t
+}
+
+// unfit returns why the node must not be armed, or ReasonNone (A7, A11, A12,
+// A13). What is only missing for now keeps a node from arming, and disarms
+// none.
+func (c *Core) unfit() (Reason, string) {
+	switch {
+	case c.leaving && !c.shutdown:
+		return ReasonStopping, "the agent was asked to stop"
+	case c.cfg.Forbidden != ReasonNone:
+		return c.cfg.Forbidden, "the host forbids it"
+	case c.spec == nil:
+		return ReasonNoGuard, "the controller has not spoken yet: is picket-controller running?"
+	case c.spec.Unarmed != "":
+		return Reason(c.spec.Unarmed), "the controller says so"
+	case c.pruned != "":
+		return ReasonPruned, "the API server drops status field " + c.pruned + ": update Picket's CRDs"
+	case !c.holder || !c.held.Device.Usable && c.held.Err == "":
+		return ReasonNoWatchdog, "no usable watchdog: see picket-agent watchdog"
+	case c.held.Err != "":
+		return ReasonDeviceFailed, c.held.Err
+	case !c.inUse.Armed && c.api.IsZero():
+		return ReasonNoRoll, "no roll was read from the API yet"
+	case !c.inUse.Armed && c.newest().Withholds(c.cfg.Boot):
+		return ReasonWithheld, "the Roll withholds this boot"
+	case !c.quorate || !c.inUse.Armed && !c.enough || c.peersLongLost():
+		return ReasonPeersLost, "fewer than a quorum of witnesses answer: is the agents' port open between nodes?"
+	}
+	return ReasonNone, ""
+}
+
+// peersLongLost applies A7's second half: with the API fine and the witnesses
+// away, the next API blip would reset this node for nothing.
+func (c *Core) peersLongLost() bool {
+	return !c.enough && !c.apiMissed && c.since.Age(c.now) >= PeersLostAfter
+}
+
+// mayAdopt reports whether the harder promise on offer may be used: the API
+// server has acknowledged it, and a roll that was asked for after that
+// acknowledgement does not withhold this boot.
+func (c *Core) mayAdopt() bool {
+	return !c.ackedAt.IsZero() && c.api.After(c.ackedAt) && !c.known.Withholds(c.cfg.Boot)
+}
+
+// adopt uses the promise on offer. Where the goal is easier in some term, the
+// next steps ease towards it.
+func (c *Core) adopt() {
+	rule := A2
+	if !c.offer.Armed {
+		rule = c.leaveRule()
+	}
+	c.note(rule, "published, called the roll, adopting: %s", describe(c.offer))
+	c.inUse = c.offer
+}
+
+// confirmArmed arms: the holder gates first, and only then is it published.
+func (c *Core) confirmArmed() {
+	c.propose(timing.Promise{})
+	if !c.obeyed() || c.last.Hold != HoldArmed || c.held.Mode != HoldArmed || c.granted.Passed(c.now) {
+		return
+	}
+	p := c.want
+	p.Timeout = c.held.Timeout
+	c.inUse = p
+	c.propose(p)
+	c.note(A2, "armed: %s", describe(p))
+}
+
+// ease uses a shorter T or L, and publishes it once it is fully in use: the
+// device reports the shorter timeout, and no deadline granted under the longer
+// L is still ahead.
+func (c *Core) ease() {
+	c.propose(c.inUse)
+	overtaken := !c.granted.After(c.permitted.Add(c.want.RollLife))
+	if c.obeyed() && c.held.Mode == HoldArmed && c.held.Timeout <= c.want.Timeout && overtaken {
+		c.inUse = c.want
+		c.inUse.Timeout = c.held.Timeout
+		c.propose(c.inUse)
+	}
+}
+
+// target returns the timeout to set: the goal's as soon as it is no harder
+// than what is in use.
+func (c *Core) target() time.Duration {
+	if c.want.Armed && !c.inUse.Harder(c.want) {
+		return c.want.Timeout
+	}
+	return c.inUse.Timeout
+}
+
+// extend applies A2 to the newest roll that permits this boot to pet.
+func (c *Core) extend() {
+	life := c.want.RollLife
+	if c.inUse.Armed && (!c.want.Armed || c.inUse.RollLife < life) {
+		life = c.inUse.RollLife
+	}
+	if life <= 0 {
+		return
+	}
+	if until := c.permitted.Add(life); !c.permitted.IsZero() && until.After(c.granted) {
+		c.granted = until
+	}
+}
+
+// stand names the phase, and why.
+func (c *Core) stand() (Phase, Reason, string) {
+	switch {
+	case c.latched:
+		return Latched, c.latchReason, "resetting"
+	case !c.holder:
+		return PhaseUnknown, ReasonNone, "waiting for the holder"
+	case c.inUse.Armed && !c.want.Armed:
+		return Leaving, c.reason, c.detail
+	case c.inUse.Armed && c.shutdown:
+		return Armed, ReasonShutdown, "the host is shutting down"
+	case c.inUse.Armed && c.refutes() != "":
+		return Armed, ReasonSuspected, "suspected, and refuting it"
+	case c.inUse.Armed:
+		return Armed, ReasonNone, ""
+	case c.want.Armed:
+		return Arming, ReasonNone, "asking the holder to gate"
+	}
+	return Unarmed, c.reason, c.detail
+}
+
+// hold returns what the holder should do in the phase.
+func (c *Core) hold(p Phase) HoldMode {
+	switch {
+	case p == PhaseUnknown:
+		return HoldUnknown
+	case p == Latched:
+		return HoldLatched
+	case c.coasting:
+		return HoldCoast
+	case p == Armed || p == Leaving:
+		return HoldArmed
+	case p == Arming && !c.granted.Passed(c.now):
+		return HoldArmed
+	case c.uninstall:
+		return HoldIdle
+	case c.held.Mode == HoldArmed || c.held.Mode == HoldFree || c.held.Mode == HoldCoast:
+		return HoldFree
+	}
+	return HoldIdle
+}
+
+// done reports whether Stop or Shutdown is complete.
+func (c *Core) done() bool {
+	switch {
+	case c.shutdown && c.coasting:
+		return c.held.Mode == HoldCoast
+	case c.leaving || c.shutdown:
+		return !c.inUse.Armed && c.obeyed() && c.held.Mode != HoldArmed
+	}
+	return false
+}
+
+func (c *Core) leaveRule() Rule {
+	switch c.reason {
+	case ReasonPeersLost:
+		return A7
+	case ReasonDeviceFailed:
+		return A11
+	case ReasonStopping, ReasonShutdown:
+		return A13
+	default:
+		return A12
+	}
+}
+
+func describe(p timing.Promise) string {
+	if !p.Armed {
+		return "unarmed"
+	}
+	return "T=" + p.Timeout.String() + " L=" + p.RollLife.String()
+}
