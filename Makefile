@@ -59,7 +59,9 @@ bench: ## Measure the budgets and the hot paths (BENCH=name for one)
 lint: ## Run go vet, golangci-lint and buf lint
 	go vet ./...
 	go vet -tags testdevice ./...
-	@tools=$$(test/tools/build lint); set -x; "$$tools/golangci-lint" run
+	@tools=$$(test/tools/build lint); set -x; \
+	"$$tools/golangci-lint" run; \
+	"$$tools/golangci-lint" run --build-tags testdevice
 	@tools=$$(test/tools/build generate); set -x; "$$tools/buf" lint proto
 
 .PHONY: generate
