@@ -38,10 +38,11 @@ var clean = []string{
 	module + "/proto/roll",
 	module + "/proto/timing",
 
-	"bytes", "cmp", "container/heap", "crypto/sha256", "encoding/binary",
-	"encoding/hex", "encoding/json", "errors", "fmt", "hash/fnv", "iter", "maps",
-	"math", "math/bits", "net/netip", "path", "regexp", "slices", "sort",
-	"strconv", "strings", "time", "unicode", "unicode/utf8",
+	"bytes", "cmp", "container/heap", "crypto/sha256", "crypto/sha512",
+	"encoding/binary", "encoding/hex", "encoding/json", "errors", "fmt",
+	"hash/fnv", "iter", "maps", "math", "math/bits", "net/netip", "path",
+	"regexp", "slices", "sort", "strconv", "strings", "time", "unicode",
+	"unicode/utf8",
 }
 
 // impure lists what clean packages offer nevertheless: clocks, timers, files
