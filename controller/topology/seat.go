@@ -40,16 +40,14 @@ func (p panel) fill(keep []int) ([]int, excess) {
 	return seats, p.excess(t)
 }
 
-// apiLimit is n−H: without so many, H are left.
-func (p panel) apiLimit() int { return (p.n - 1) / 2 }
-
-// domainLimit is n−H too, but a single witness must be somewhere.
-func (p panel) domainLimit() int { return max(1, p.apiLimit()) }
+// limit is n−H: a failure of so many leaves H. A single witness exceeds it
+// wherever it is, and so decides nothing by it but to avoid API hosts.
+func (p panel) limit() int { return (p.n - 1) / 2 }
 
 func (p panel) excess(t *tally) excess {
-	e := excess{api: max(0, t.api-p.apiLimit())}
+	e := excess{api: max(0, t.api-p.limit())}
 	for _, seats := range t.domains {
-		e.domain += max(0, seats-p.domainLimit())
+		e.domain += max(0, seats-p.limit())
 	}
 	return e
 }
@@ -70,8 +68,8 @@ func (p panel) next(t *tally) int {
 // the fewest seats, then hosts without an API, then by place on the first ring.
 func (p panel) compare(t *tally, i, j int) int {
 	a, b := &p.members[i], &p.members[j]
-	overAPI := func(m *member) bool { return m.APIHost && t.api >= p.apiLimit() }
-	overDomain := func(m *member) bool { return t.domains[m.domain] >= p.domainLimit() }
+	overAPI := func(m *member) bool { return m.APIHost && t.api >= p.limit() }
+	overDomain := func(m *member) bool { return t.domains[m.domain] >= p.limit() }
 	return cmp.Or(
 		falseFirst(overAPI(a), overAPI(b)),
 		falseFirst(overDomain(a), overDomain(b)),

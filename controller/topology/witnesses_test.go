@@ -113,7 +113,19 @@ func TestWitnessesChangeOnlyWhenTheyMust(t *testing.T) {
 		"API hosts give way to workers": {
 			cluster(6, nil, func(i int) bool { return i < 3 }), "", names(0, 1, 2, 3, 4), names(0, 1, 3, 4, 5),
 		},
-		"the only API hosts stay though workers exist": {
+		"of five API hosts one goes, and nobody else": {
+			cluster(40, nil, func(i int) bool { return i < 5 }), "",
+			names(0, 1, 2, 3, 4, 5, 6, 7, 8), names(0, 1, 2, 3, 5, 6, 7, 8, 23),
+		},
+		"of five in a zone one goes, and nobody else": {
+			cluster(40, func(i int) string { return fmt.Sprint(min(i/10, 2)) }, nil), "",
+			names(0, 1, 2, 3, 4, 10, 11, 20, 21), names(0, 1, 2, 3, 10, 11, 20, 21, 23),
+		},
+		"of six API hosts in one zone those two go that serve both limits": {
+			cluster(40, func(i int) string { return fmt.Sprint(min(i/10, 2)) }, func(i int) bool { return i < 5 || i == 20 }), "",
+			names(0, 1, 2, 3, 4, 5, 10, 20, 21), names(0, 1, 3, 5, 10, 15, 20, 21, 23),
+		},
+		"within the limits, API hosts stay though workers exist": {
 			cluster(12, zone, func(i int) bool { return i < 4 }), "",
 			names(0, 1, 2, 3, 4, 5, 6, 7, 8), names(0, 1, 2, 3, 4, 5, 6, 7, 8),
 		},
@@ -224,7 +236,7 @@ func judge(nodes []topology.Node, set, current []string) verdict {
 	}
 	v.api = max(0, v.api-limit)
 	for _, seats := range domains {
-		v.domain += max(0, seats-max(1, limit))
+		v.domain += max(0, seats-limit)
 	}
 	return v
 }
