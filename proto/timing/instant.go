@@ -25,13 +25,13 @@ func (t Instant) Add(d time.Duration) Instant {
 	return Instant{Raw: t.Raw + d, Boot: t.Boot + d}
 }
 
-// Age returns how much time has passed from t to now, at least: evidence may
-// be older than it seems, never younger.
+// Age returns how much time has passed from t to now, at most: evidence counts
+// as old as it may be.
 func (t Instant) Age(now Instant) time.Duration {
 	return max(now.Raw-t.Raw, now.Boot-t.Boot)
 }
 
-// Elapsed returns how much time has passed from t to now, at most: whoever
+// Elapsed returns how much time has passed from t to now, at least: whoever
 // waits for something to have died waits by this one.
 func (t Instant) Elapsed(now Instant) time.Duration {
 	return min(now.Raw-t.Raw, now.Boot-t.Boot)
