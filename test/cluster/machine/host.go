@@ -1,0 +1,70 @@
+package machine
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// hostFiles are those that describe a plain bare-metal host.
+func (m *Machine) hostFiles(boot string) map[string]string {
+	files := map[string]string{
+		"proc/sys/kernel/random/boot_id": boot + "\n",
+		"proc/cmdline":                   "BOOT_IMAGE=/vmlinuz root=/dev/sda1 ro quiet\n",
+		"proc/cpuinfo":                   "processor\t: 0\nmodel name\t: Bare Metal\nflags\t\t: fpu tsc lm\n",
+		"etc/machine-id":                 m.machineID + "\n",
+		"sys/class/dmi/id/product_uuid":  m.systemUUID + "\n",
+		"sys/class/dmi/id/sys_vendor":    "Picket Test\n",
+		"sys/class/dmi/id/product_name":  "Bare Metal\n",
+		"etc/hostname":                   m.opts.Name + "\n",
+	}
+	maps.Copy(files, m.opts.Files)
+	return files
+}
+
+// prepareHost makes the host's file system as a boot finds it: /run empty,
+// /var as it was, the dog at rest, a new boot ID.
+func (m *Machine) prepareHost(boot string) error {
+	if err := os.RemoveAll(m.path("run")); err != nil {
+		return fmt.Errorf("empty /run of %s: %w", m.opts.Name, err)
+	}
+	for _, dir := range []string{"run/picket", "var/lib/picket", "dev", "log"} {
+		if err := os.MkdirAll(m.path(dir), 0o755); err != nil {
+			return fmt.Errorf("prepare the host of %s: %w", m.opts.Name, err)
+		}
+	}
+	for name, text := range m.hostFiles(boot) {
+		if err := os.MkdirAll(filepath.Dir(m.path(name)), 0o755); err != nil {
+			return fmt.Errorf("prepare the host of %s: %w", m.opts.Name, err)
+		}
+		if err := os.WriteFile(m.path(name), []byte(text), 0o644); err != nil {
+			return fmt.Errorf("prepare the host of %s: %w", m.opts.Name, err)
+		}
+	}
+	if err := unix.Mkfifo(m.Sysrq(), 0o600); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("make the sysrq file of %s: %w", m.opts.Name, err)
+	}
+	return writeDog(m.Device(), Dog{Timeout: time.Minute, Kappa: m.opts.Kappa}, m.boots-1)
+}
+
+// newUUID is a random UUID, as the kernel makes boot IDs.
+func newUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// newMachineID is a random machine ID: 32 hexadecimal digits.
+func newMachineID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
