@@ -1,0 +1,184 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/picket-dev/picket/controller/topology"
+	"github.com/picket-dev/picket/proto/roll"
+	"github.com/picket-dev/picket/proto/timing"
+)
+
+// Config is what a core gets from outside.
+type Config struct {
+	// NewID returns an ID that was never used before, for a history.
+	NewID func() string
+}
+
+// Core plans for the cluster. It is not safe for concurrent use, and lives as
+// long as its leadership: a new leader starts with a new Core.
+type Core struct {
+	cfg     Config
+	trials  map[string]*trial // by fence ID
+	planned timing.Instant    // when Plan was last called
+	said    map[string]string // event key → message, so that it is said once
+	making  map[string]timing.Instant
+	history memory
+	change  change
+	rings   rings
+	stray   strays
+}
+
+// New returns a core that has seen nothing yet.
+func New(cfg Config) *Core {
+	return &Core{
+		cfg:    cfg,
+		trials: make(map[string]*trial),
+		said:   make(map[string]string),
+		making: make(map[string]timing.Instant),
+		stray:  make(strays),
+	}
+}
+
+// idle is how long Plan may stay uncalled when nothing changes.
+const idle = time.Second
+
+// Plan returns what to do now, and when to call it again at the latest. The
+// world must have been read before now.
+func (c *Core) Plan(now timing.Instant, w World) ([]Action, timing.Instant) {
+	p := &step{
+		Core: c, now: now, w: w, wake: now.Add(idle),
+		names: slices.Sorted(maps.Keys(w.Nodes)),
+		open:  make(map[string]*Fence),
+	}
+	c.noticeGap(p)
+	c.planned = now
+	if !p.readRoll() {
+		return p.actions, p.wake
+	}
+	p.judge()
+	for i := range p.w.Fences {
+		p.fence(&p.w.Fences[i])
+	}
+	p.suspect()
+	p.orphans()
+	p.epochs()
+	p.guards()
+	p.alert()
+	p.writeRoll()
+	return p.actions, p.wake
+}
+
+// Saw takes the answer to a Look.
+func (c *Core) Saw(_ timing.Instant, s Saw) {
+	if t := c.trials[s.Fence]; t != nil {
+		t.saw = &s
+	}
+}
+
+// Surveyed takes the answer to a Survey.
+func (c *Core) Surveyed(_ timing.Instant, s Surveyed) {
+	if t := c.trials[s.Fence]; t != nil {
+		t.survey = &s
+	}
+}
+
+// noticeGap applies C10: whoever did not look for a while starts its waits
+// again.
+func (c *Core) noticeGap(p *step) {
+	limit := max(3*time.Second, p.w.Policy.Profile.RollLife)
+	if gap := c.planned.Age(p.now); !c.planned.IsZero() && gap > limit {
+		for id, t := range c.trials {
+			if t.counting || len(t.gate) > 0 {
+				p.event(t.node, true, C10, "WaitRestarted",
+					"the controller did not observe for %v: the wait of fence %s starts again", gap.Round(time.Millisecond), id)
+			}
+		}
+		clear(c.trials)
+	}
+}
+
+// A step is one call of Plan.
+type step struct {
+	*Core
+	now     timing.Instant
+	wake    timing.Instant
+	w       World
+	names   []string          // of the nodes, sorted
+	next    Roll              // the Roll as it should become
+	open    map[string]*Fence // node → its open fence
+	lost    map[string]verdict
+	actions []Action
+}
+
+func (p *step) do(a Action) { p.actions = append(p.actions, a) }
+
+func (p *step) wakeAt(t timing.Instant) { p.wake = p.wake.Earlier(t) }
+
+// writeRoll emits the one write of the Roll that this step asks for.
+func (p *step) writeRoll() {
+	if sameRoll(p.next, *p.w.Roll) {
+		return
+	}
+	p.next.Serial = p.w.Roll.Serial + 1
+	p.do(PutRoll{Roll: p.next})
+}
+
+func sameRoll(a, b Roll) bool {
+	return a.History == b.History && a.Broken == b.Broken && a.PollEvery == b.PollEvery &&
+		slices.Equal(a.Entries, b.Entries) && slices.EqualFunc(a.Epochs, b.Epochs, func(x, y roll.Epoch) bool {
+		return x.Number == y.Number && x.Retiring == y.Retiring && slices.Equal(x.Witnesses, y.Witnesses)
+	})
+}
+
+// event tells people once, until the message changes or hush is called.
+func (p *step) event(node string, warning bool, rule Rule, reason, format string, args ...any) {
+	message := fmt.Sprintf(format, args...)
+	key := node + "/" + reason
+	if p.said[key] == message {
+		return
+	}
+	p.said[key] = message
+	p.do(Event{Node: node, Warning: warning, Rule: rule, Reason: reason, Message: message})
+}
+
+// hush forgets that something was said, so that it can be said again.
+func (p *step) hush(node, reason string) { delete(p.said, node+"/"+reason) }
+
+// setEntry lists the boot of a fence in the next Roll.
+func (p *step) setEntry(st *FenceStatus, state roll.State) {
+	e := roll.Entry{Node: st.Node, UID: st.NodeUID, Boot: st.Boot, Fence: st.Fence, State: state}
+	for i := range p.next.Entries {
+		if p.next.Entries[i].Boot == st.Boot {
+			p.next.Entries[i] = e
+			return
+		}
+	}
+	p.next.Entries = append(p.next.Entries, e)
+}
+
+func (p *step) dropEntry(fence string) {
+	p.next.Entries = slices.DeleteFunc(p.next.Entries, func(e roll.Entry) bool { return e.Fence == fence })
+}
+
+// entry returns what the present Roll holds under a fence's ID.
+func (p *step) entry(fence string) roll.State {
+	for _, e := range p.w.Roll.Entries {
+		if e.Fence == fence {
+			return e.State
+		}
+	}
+	return roll.Unlisted
+}
+
+// nodes returns the cluster as topology sees it, sorted by name.
+func (p *step) nodes() []topology.Node {
+	nodes := make([]topology.Node, 0, len(p.w.Nodes))
+	for _, name := range p.names {
+		n := p.w.Nodes[name]
+		nodes = append(nodes, topology.Node{Name: n.Name, UID: n.UID, Domain: n.Domain, APIHost: n.ControlPlane})
+	}
+	return nodes
+}

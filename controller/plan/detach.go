@@ -1,0 +1,101 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/picket-dev/picket/proto/roll"
+)
+
+// surveyEvery is how often the rest on a fenced node is counted.
+const surveyEvery = 500 * time.Millisecond
+
+// fenced applies C6 and C7: delete what runs on the dead node, wait until
+// nothing of it is attached any more, and remove the out-of-service taint.
+func (p *step) fenced(f *Fence) {
+	st := &f.Status
+	t := p.trial(f, Fenced)
+	if p.entry(st.Fence) == roll.Unlisted {
+		p.setEntry(st, roll.Withheld) // the Roll went back behind this fence
+	}
+	p.quarantine(f, t, "NoSchedule", "NoExecute")
+	if t.survey == nil || t.after.Elapsed(t.survey.Sent) < 0 {
+		if t.after.Elapsed(p.now) >= 0 {
+			p.do(Survey{Fence: st.Fence, Node: st.Node})
+		}
+		p.wakeAt(t.after)
+		return
+	}
+	t.after = t.survey.Sent.Add(surveyEvery)
+	p.wakeAt(t.after)
+	st.Blockers = p.clear(f, t.survey)
+	if len(st.Blockers) > 0 {
+		st.WaitsFor = "C6: pods and volumes to be gone"
+		return
+	}
+	p.lift(f)
+}
+
+// clear deletes the pods that the taint is for, and returns what is left.
+func (p *step) clear(f *Fence, s *Surveyed) []string {
+	var left []string
+	for _, pod := range s.Pods {
+		if pod.Tolerates || pod.Retain {
+			continue
+		}
+		why := "pod " + pod.Namespace + "/" + pod.Name
+		if pod.Deleting && len(pod.Finalizers) > 0 {
+			why += fmt.Sprintf(" (finalizers %v)", pod.Finalizers)
+			p.event(f.Status.Node, true, C6, "DetachBlocked",
+				"%s keeps the fence from ending: whoever owns the finalizer must remove it", why)
+		}
+		left = append(left, why)
+		p.do(DeletePod{Fence: f.Status.Fence, Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Version: pod.Version})
+	}
+	for _, va := range s.Attachments {
+		left = append(left, "volumeattachment "+va)
+	}
+	for _, v := range s.Volumes {
+		left = append(left, "attached volume "+v)
+	}
+	slices.Sort(left)
+	return left
+}
+
+// lift applies C7: it removes the out-of-service taint, if it is ours.
+func (p *step) lift(f *Fence) {
+	st := &f.Status
+	n, ok := p.w.Nodes[st.Node]
+	if ok && n.OutOfService != "" {
+		st.WaitsFor = "C7: removing the out-of-service taint"
+		p.do(n.mark(st, C7, "NoSchedule", "NoExecute"))
+		return
+	}
+	st.enter(Detached, C7, "nothing of the node is attached any more")
+	p.event(st.Node, false, C7, "Detached", "its pods and volumes have moved; the quarantine stays until a clean new boot")
+}
+
+// detached applies C8: a new boot that is clean and ready gets its quarantine
+// lifted. A node that is gone for good ends the fence, too.
+func (p *step) detached(f *Fence) {
+	st := &f.Status
+	t := p.trial(f, Detached)
+	n, ok := p.w.Nodes[st.Node]
+	g := p.w.Guards[st.Node].Status
+	switch {
+	case !ok || n.UID != st.NodeUID:
+		p.retreat(f, retreat{Recovered, C8, "the Node object is gone"})
+	case n.Boot == st.Boot || g.Boot == st.Boot || g.Boot == "":
+		st.WaitsFor = "C8: a new boot of the node"
+		p.quarantine(f, t, "NoSchedule", "NoExecute")
+	case !g.Clean:
+		st.WaitsFor = "C8: the agent's word that no moved volume is left on the node"
+		p.quarantine(f, t, "NoSchedule", "NoExecute")
+	case !n.Ready:
+		st.WaitsFor = "C8: the kubelet to be Ready"
+		p.quarantine(f, t, "NoSchedule", "NoExecute")
+	default:
+		p.retreat(f, retreat{Recovered, C8, "a new boot, clean and ready: welcome back"})
+	}
+}

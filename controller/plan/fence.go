@@ -1,0 +1,312 @@
+package plan
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/picket-dev/picket/proto/roll"
+)
+
+// keepEnded is how long a fence that has ended stays readable.
+const keepEnded = time.Hour
+
+// fence carries one fence a step further and writes its status if it changed.
+func (p *step) fence(f *Fence) {
+	before := f.Status
+	f.Status.Steps = slices.Clone(f.Status.Steps)
+	t := p.trials[f.Status.Fence]
+	switch ph := f.Status.Phase; {
+	case t != nil && t.phase == ph && t.retreat != nil:
+		p.retreat(f, *t.retreat)
+	default:
+		p.phase(f)
+	}
+	if !reflect.DeepEqual(before, f.Status) {
+		p.do(PutFence{Name: f.Name, Version: f.Version, Status: f.Status})
+	}
+}
+
+func (p *step) phase(f *Fence) {
+	switch f.Status.Phase {
+	case "":
+		p.identify(f)
+	case Pending, Blocked:
+		p.pending(f)
+	case Suspected:
+		p.suspected(f)
+	case Withheld:
+		p.withheld(f)
+	case Fenced:
+		p.fenced(f)
+	case Detached:
+		p.detached(f)
+	case Recovered, Refuted:
+		p.ended(f)
+	}
+}
+
+// enter moves the fence to a phase and notes the step.
+func (st *FenceStatus) enter(ph Phase, r Rule, format string, args ...any) {
+	st.Phase = ph
+	st.Blockers = nil
+	st.WaitsFor = ""
+	st.QuorumShort = false
+	st.Steps = append(st.Steps, Step{Rule: r, What: fmt.Sprintf(format, args...)})
+}
+
+// rule returns the number of the rule that asked for the fence.
+func (f *Fence) rule() Rule {
+	switch f.Reason {
+	case PeersLost:
+		return C1
+	case KubeletSilent:
+		return C2
+	case Requested:
+	}
+	return C3
+}
+
+// identify names the boot that is to be fenced: the one that runs now. If the
+// Roll already lists that boot under a fence that nobody accounts for, its
+// NodeFence was deleted, and this one goes on in its place.
+func (p *step) identify(f *Fence) {
+	n, ok := p.w.Nodes[f.Node]
+	if !ok || n.Boot == "" {
+		f.Status.Phase = Blocked
+		f.Status.Blockers = []string{fmt.Sprintf("NoNode: there is no node %q with a boot ID; check spec.node", f.Node)}
+		p.release(f)
+		return
+	}
+	st := &f.Status
+	*st = FenceStatus{Node: n.Name, NodeUID: n.UID, Boot: n.Boot, MachineID: n.MachineID, SystemUUID: n.SystemUUID}
+	if e := p.w.Roll.Entry(n.Boot); e.State != roll.Unlisted && !p.accounted(e.Fence) {
+		st.Fence = e.Fence
+		st.enter(Phase(e.State.String()), C11, "goes on for fence %s, whose NodeFence was deleted", e.Fence)
+		return
+	}
+	p.attempt(f)
+	st.enter(Pending, f.rule(), "asked for: %s", f.Reason)
+}
+
+// attempt gives the fence an ID that it never had.
+func (p *step) attempt(f *Fence) {
+	f.Status.Attempt++
+	f.Status.Fence = fmt.Sprintf("%s.%d", f.UID, f.Status.Attempt)
+}
+
+// accounted reports whether some NodeFence carries the ID.
+func (p *step) accounted(fence string) bool {
+	return slices.ContainsFunc(p.w.Fences, func(f Fence) bool { return f.Status.Fence == fence })
+}
+
+// release lets go of a fence that somebody deletes.
+func (p *step) release(f *Fence) {
+	if f.Deleting {
+		p.do(DropFence{Name: f.Name, UID: f.UID, Version: f.Version})
+	}
+}
+
+// pending waits until nothing speaks against the fence (C9), then lists its
+// boot: suspected if it may speak for itself, else withheld (C2, C3).
+func (p *step) pending(f *Fence) {
+	st := &f.Status
+	if st.Node == "" { // there was no such node yet
+		st.Phase = ""
+		p.identify(f)
+		return
+	}
+	switch entry := p.entry(st.Fence); {
+	case entry == roll.Suspected:
+		st.enter(Suspected, f.rule(), "suspected at serial %d", p.w.Roll.Serial)
+		return
+	case entry == roll.Withheld:
+		st.enter(Withheld, f.rule(), "withheld at serial %d", p.w.Roll.Serial)
+		return
+	case f.Deleting:
+		st.enter(Refuted, f.rule(), "deleted before it began")
+		return
+	case p.rebooted(f):
+		st.enter(Recovered, C5, "the node has booted anew")
+		return
+	case f.Reason == PeersLost && f.Proof == "" && !p.lost[st.Node].lost:
+		st.enter(Refuted, C1, "its neighbours hear it again")
+		return
+	}
+	if why := p.blockers(f); len(why) > 0 {
+		if !slices.Equal(why, st.Blockers) {
+			st.Phase = Blocked
+			st.Blockers = why
+			st.WaitsFor = "C9: " + strings.Join(why, "; ")
+		}
+		p.event(st.Node, true, C9, "FenceBlocked", "fence %s does not begin: %s", f.Name, strings.Join(why, "; "))
+		return
+	}
+	p.hush(st.Node, "FenceBlocked")
+	state := roll.Suspected
+	if f.Reason != PeersLost || f.Proof != "" {
+		state = roll.Withheld
+	}
+	p.setEntry(st, state)
+}
+
+// suspected waits at the gate: the victim must have had the time to speak
+// before anything is withheld from it.
+func (p *step) suspected(f *Fence) {
+	st := &f.Status
+	switch p.entry(st.Fence) {
+	case roll.Unlisted:
+		p.retreat(f, startOver)
+		return
+	case roll.Withheld:
+		st.enter(Withheld, C1, "withheld at serial %d", p.w.Roll.Serial)
+		return
+	case roll.Suspected:
+	}
+	if f.proven() {
+		p.setEntry(st, roll.Withheld)
+		return
+	}
+	switch {
+	case f.Deleting:
+		p.retreat(f, retreat{Refuted, C1, "the fence was deleted"})
+		return
+	case p.rebooted(f):
+		p.retreat(f, retreat{Recovered, C1, "the node has booted anew"})
+		return
+	case p.w.Guards[st.Node].Status.Refutes == st.Fence:
+		p.retreat(f, retreat{Refuted, C1, spoke})
+		return
+	case !p.lost[st.Node].lost:
+		p.retreat(f, retreat{Refuted, C1, "its neighbours hear it again"})
+		return
+	}
+	t := p.trial(f, Suspected)
+	if !p.countReads(f, t) {
+		t.after = p.now // looks that were sent before the gate opened are void
+		p.waitForGate(f, t)
+		return
+	}
+	st.QuorumShort = false
+	saw := p.look(f, t)
+	if saw == nil {
+		st.WaitsFor = "C1: a last look whether the node has spoken"
+		return
+	}
+	g := saw.Guard
+	switch {
+	case g == nil, g.Status.Boot != st.Boot, !g.Status.Promise.Armed:
+		p.retreat(f, retreat{Refuted, C9, "the node is not armed"})
+	case g.Status.Refutes == st.Fence:
+		p.retreat(f, retreat{Refuted, C1, spoke})
+	default:
+		if why := p.storm(f); why != "" {
+			st.WaitsFor = "C9: " + why
+			st.Blockers = []string{why}
+			t.after = p.now.Add(p.w.Policy.Profile.RollInterval)
+			p.wakeAt(t.after)
+			return
+		}
+		p.setEntry(st, roll.Withheld)
+	}
+}
+
+// waitForGate says what the gate waits for, and when it takes suspiciously
+// long.
+func (p *step) waitForGate(f *Fence, t *trial) {
+	profile := p.w.Policy.Profile
+	f.Status.WaitsFor = fmt.Sprintf("C1: %d fresh reads by a cover of witnesses in every epoch", profile.GateReads)
+	patience := 2 * time.Duration(profile.GateReads+1) * profile.GateInterval()
+	if t.since.Elapsed(p.now) > patience {
+		p.quorumBlocked(f, "too few witnesses read the Roll")
+	}
+	p.wakeAt(p.now.Add(profile.GateInterval()))
+}
+
+// quorumBlocked says that C cannot be reached, and what a human can do.
+func (p *step) quorumBlocked(f *Fence, why string) {
+	f.Status.QuorumShort = true
+	p.event(f.Status.Node, true, C9, "QuorumBlocked",
+		"fence %s waits: %s; bring witnesses back, or prove the node dead with spec.proof", f.Name, why)
+}
+
+// A retreat is the decision to drop a fence that must not come to its end. It
+// stands until the fence has reached the phase.
+type retreat struct {
+	to   Phase
+	rule Rule
+	why  string
+}
+
+const spoke = "the node has spoken: it refutes the suspicion"
+
+// startOver is the retreat of a fence whose entry is gone from the Roll, which
+// went back or was made anew: it begins again under a new ID.
+//
+//nolint:gochecknoglobals // a constant, but for its type
+var startOver = retreat{Pending, C10, "the Roll lists this fence no more: it starts again"}
+
+// retreat carries out the decision: first our taints go, then the entry, then
+// the phase changes. A stale leader that is about to taint finds the Node
+// changed.
+func (p *step) retreat(f *Fence, r retreat) {
+	st := &f.Status
+	t := p.trial(f, st.Phase)
+	if t.retreat == nil {
+		t.retreat = &r
+		t.after = p.now
+	}
+	st.WaitsFor = fmt.Sprintf("%s: %s; taking back what was written", r.rule, r.why)
+	if st.Phase != Suspected && !p.unmarked(f, t) {
+		return
+	}
+	p.dropEntry(st.Fence)
+	if p.entry(st.Fence) != roll.Unlisted {
+		return
+	}
+	delete(p.trials, st.Fence)
+	st.DeadlineIn = 0
+	if r.to == Pending {
+		p.attempt(f)
+		st.Acknowledged = nil
+	}
+	st.enter(r.to, r.rule, "%s", r.why)
+	p.event(st.Node, false, r.rule, string(r.to), "fence %s: %s", f.Name, r.why)
+}
+
+// proven reports whether somebody has proven the fenced boot dead.
+func (f *Fence) proven() bool { return f.Proof != "" && f.Proof == f.Status.Boot }
+
+// rebooted reports whether another boot of the same machine is known: positive
+// proof that the fenced boot is dead. Machine ID and system UUID must both be
+// there and equal, since a name can move to another machine.
+func (p *step) rebooted(f *Fence) bool {
+	st := f.Status
+	g := p.w.Guards[st.Node].Status
+	n := p.w.Nodes[st.Node]
+	return anew(st, g.Boot, g.MachineID, g.SystemUUID) || anew(st, n.Boot, n.MachineID, n.SystemUUID)
+}
+
+func anew(st FenceStatus, boot, machine, system string) bool {
+	return boot != "" && boot != st.Boot &&
+		machine != "" && machine == st.MachineID &&
+		system != "" && strings.EqualFold(system, st.SystemUUID)
+}
+
+// ended deletes a fence after it was readable for long enough, and lets go of
+// one that somebody else deletes.
+func (p *step) ended(f *Fence) {
+	t := p.trial(f, f.Status.Phase)
+	over := t.since.Add(keepEnded)
+	switch {
+	case f.Deleting:
+		p.release(f)
+	case f.Foreign:
+	case over.Passed(p.now):
+		p.do(DropFence{Name: f.Name, UID: f.UID, Version: f.Version})
+	default:
+		p.wakeAt(over)
+	}
+}
