@@ -1,0 +1,20 @@
+package clock
+
+import "testing"
+
+func TestNowNeverGoesBack(t *testing.T) {
+	before := Now()
+	for range 1000 {
+		now := Now()
+		if now.Raw < before.Raw || now.Boot < before.Boot {
+			t.Fatalf("clock went back from %v to %v", before, now)
+		}
+		before = now
+	}
+}
+
+func TestNowDoesNotAllocate(t *testing.T) {
+	if n := testing.AllocsPerRun(100, func() { Now() }); n != 0 {
+		t.Errorf("Now allocates %v times; the holder calls it between check and pet", n)
+	}
+}
