@@ -1,0 +1,199 @@
+package deploy
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admission "k8s.io/api/admissionregistration/v1"
+	core "k8s.io/api/core/v1"
+	flow "k8s.io/api/flowcontrol/v1"
+	rbac "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// parse returns every object of the base, strictly decoded, by kind and name.
+func parse(t *testing.T) map[string]any {
+	t.Helper()
+	raws, err := Base()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]any)
+	for _, raw := range raws {
+		var meta metav1.PartialObjectMetadata
+		if err := yaml.Unmarshal(raw, &meta); err != nil {
+			t.Fatal(err)
+		}
+		kinds := map[string]any{
+			"Namespace":                        &core.Namespace{},
+			"ServiceAccount":                   &core.ServiceAccount{},
+			"ClusterRole":                      &rbac.ClusterRole{},
+			"ClusterRoleBinding":               &rbac.ClusterRoleBinding{},
+			"Role":                             &rbac.Role{},
+			"RoleBinding":                      &rbac.RoleBinding{},
+			"ValidatingAdmissionPolicy":        &admission.ValidatingAdmissionPolicy{},
+			"ValidatingAdmissionPolicyBinding": &admission.ValidatingAdmissionPolicyBinding{},
+			"PriorityLevelConfiguration":       &flow.PriorityLevelConfiguration{},
+			"FlowSchema":                       &flow.FlowSchema{},
+		}
+		into, ok := kinds[meta.Kind]
+		if !ok {
+			t.Fatalf("unexpected kind %q", meta.Kind)
+		}
+		if err := yaml.UnmarshalStrict(raw, into); err != nil {
+			t.Errorf("%s %s: %v", meta.Kind, meta.Name, err)
+		}
+		key := path.Join(meta.Kind, meta.Namespace, meta.Name)
+		if _, twice := all[key]; twice {
+			t.Errorf("%s is there twice", key)
+		}
+		all[key] = into
+	}
+	return all
+}
+
+// A file that no kustomization names is applied by nobody.
+func TestEveryFileIsListed(t *testing.T) {
+	for _, dir := range []string{"crds", "base"} {
+		entries, err := fs.ReadDir(files, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := files.ReadFile(path.Join(dir, "kustomization.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.Name() != "kustomization.yaml" && !strings.Contains(string(raw), "- "+e.Name()+"\n") {
+				t.Errorf("%s/kustomization.yaml does not list %s", dir, e.Name())
+			}
+		}
+	}
+	crds, err := CRDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(crds) != 5 {
+		t.Errorf("%d CRDs, want 5", len(crds))
+	}
+}
+
+// §9: agents read no secrets and write no Node, no Roll, no NodeFence.
+func TestAgentMayDoNothingElse(t *testing.T) {
+	all := parse(t)
+	want := []rbac.PolicyRule{
+		{APIGroups: []string{"picket.dev"}, Resources: []string{"rolls"}, ResourceNames: []string{"cluster"}, Verbs: []string{"get"}},
+		{APIGroups: []string{"picket.dev"}, Resources: []string{"nodeguards"}, Verbs: []string{"get", "list", "watch"}},
+		{APIGroups: []string{"picket.dev"}, Resources: []string{"nodeguards/status"}, Verbs: []string{"update"}},
+	}
+	if diff := cmp.Diff(want, all["ClusterRole/picket-agent"].(*rbac.ClusterRole).Rules); diff != "" {
+		t.Error(diff)
+	}
+	var roles []string
+	for _, o := range all {
+		var subjects []rbac.Subject
+		var ref rbac.RoleRef
+		switch b := o.(type) {
+		case *rbac.ClusterRoleBinding:
+			subjects, ref = b.Subjects, b.RoleRef
+		case *rbac.RoleBinding:
+			subjects, ref = b.Subjects, b.RoleRef
+		}
+		if slices.ContainsFunc(subjects, func(s rbac.Subject) bool { return s.Name == "picket-agent" }) {
+			roles = append(roles, ref.Name)
+		}
+	}
+	if diff := cmp.Diff([]string{"picket-agent"}, roles); diff != "" {
+		t.Error("roles of the agent", diff)
+	}
+}
+
+// No rule has a wildcard, and nobody of ours may impersonate, escalate, bind,
+// read secrets or prove.
+func TestNoRoleIsWide(t *testing.T) {
+	for key, o := range parse(t) {
+		var rules []rbac.PolicyRule
+		switch r := o.(type) {
+		case *rbac.ClusterRole:
+			rules = r.Rules
+		case *rbac.Role:
+			rules = r.Rules
+		}
+		for _, rule := range rules {
+			words := slices.Concat(rule.APIGroups, rule.Resources, rule.Verbs)
+			for _, bad := range []string{"*", "secrets", "impersonate", "escalate", "bind", "deletecollection"} {
+				if slices.Contains(words, bad) {
+					t.Errorf("%s has %q: %v", key, bad, rule)
+				}
+			}
+			if slices.Contains(rule.Verbs, "prove") && key != "ClusterRole/picket-prover" {
+				t.Errorf("%s may prove", key)
+			}
+		}
+	}
+}
+
+// A policy without a binding, or one that fails open, is none.
+func TestPoliciesDeny(t *testing.T) {
+	all := parse(t)
+	policies := 0
+	for key, o := range all {
+		policy, ok := o.(*admission.ValidatingAdmissionPolicy)
+		if !ok {
+			continue
+		}
+		policies++
+		if policy.Spec.FailurePolicy == nil || *policy.Spec.FailurePolicy != admission.Fail {
+			t.Errorf("%s does not fail closed", key)
+		}
+		binding, ok := all["ValidatingAdmissionPolicyBinding/"+policy.Name].(*admission.ValidatingAdmissionPolicyBinding)
+		if !ok {
+			t.Errorf("%s has no binding", key)
+			continue
+		}
+		if diff := cmp.Diff(admission.ValidatingAdmissionPolicyBindingSpec{
+			PolicyName:        policy.Name,
+			ValidationActions: []admission.ValidationAction{admission.Deny},
+		}, binding.Spec); diff != "" {
+			t.Error(key, diff)
+		}
+		for _, c := range policy.Spec.MatchConditions {
+			_, account, ok := strings.Cut(c.Expression, "system:serviceaccount:")
+			if !ok {
+				continue
+			}
+			account, _, _ = strings.Cut(account, "'")
+			if all["ServiceAccount/"+strings.ReplaceAll(account, ":", "/")] == nil {
+				t.Errorf("%s is about %s, which is no ServiceAccount of ours", key, account)
+			}
+		}
+	}
+	if policies != 3 {
+		t.Errorf("%d policies, want 3", policies)
+	}
+}
+
+// §9: the Roll's reads have a priority level of their own.
+func TestFlowSchemasUseOurLevel(t *testing.T) {
+	schemas := 0
+	for key, o := range parse(t) {
+		if schema, ok := o.(*flow.FlowSchema); ok {
+			schemas++
+			if schema.Spec.PriorityLevelConfiguration.Name != "picket" {
+				t.Errorf("%s uses the level %q", key, schema.Spec.PriorityLevelConfiguration.Name)
+			}
+			// Those for all ServiceAccounts match at 9000.
+			if p := schema.Spec.MatchingPrecedence; p >= 9000 {
+				t.Errorf("%s matches at %d, after the general ones", key, p)
+			}
+		}
+	}
+	if schemas != 3 {
+		t.Errorf("%d flow schemas, want 3", schemas)
+	}
+}
