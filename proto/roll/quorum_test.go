@@ -22,9 +22,9 @@ func says(witness string, serial, at int64, epochs ...roll.Epoch) roll.Statement
 	}
 }
 
-// of moves a statement to another history.
-func of(history string, s roll.Statement) roll.Statement {
-	s.Roll.History = history
+// old moves a statement to another history.
+func old(s roll.Statement) roll.Statement {
+	s.Roll.History = "old"
 	return s
 }
 
@@ -61,9 +61,9 @@ func TestQuorum(t *testing.T) {
 		},
 		"a witness twice counts once": {[]roll.Statement{says("a", 1, 10, e1), says("a", 2, 11, e1)}, nil},
 		"a node that is no witness":   {[]roll.Statement{says("a", 1, 10, e1), says("d", 1, 10, e1)}, nil},
-		"another history":             {[]roll.Statement{says("a", 1, 10, e1), of("old", says("b", 1, 10, e1))}, nil},
+		"another history":             {[]roll.Statement{says("a", 1, 10, e1), old(says("b", 1, 10, e1))}, nil},
 		"only another history": {
-			[]roll.Statement{of("old", says("a", 1, 10, e1)), of("old", says("b", 1, 10, e1))}, nil,
+			[]roll.Statement{old(says("a", 1, 10, e1)), old(says("b", 1, 10, e1))}, nil,
 		},
 		"a retiring epoch": {
 			[]roll.Statement{says("a", 1, 10, retiring(e1)), says("b", 1, 10, retiring(e1))}, nil,
@@ -199,7 +199,7 @@ func aStatement() *rapid.Generator[roll.Statement] {
 			}
 		}
 		if rapid.IntRange(0, 5).Draw(t, "history") == 0 {
-			s = of("old", s)
+			s = old(s)
 		}
 		return s
 	})

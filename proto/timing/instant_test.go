@@ -10,15 +10,17 @@ import (
 )
 
 // instant is seconds on both clocks.
-func instant(raw, boot time.Duration) timing.Instant {
-	return timing.Instant{Raw: raw * time.Second, Boot: boot * time.Second}
+func instant(raw, boot int) timing.Instant {
+	return timing.Instant{Raw: seconds(raw), Boot: seconds(boot)}
 }
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 
 // Each case is a way in which the clocks part between the two readings.
 func TestInstantAnswersByTheSafeClock(t *testing.T) {
 	for name, test := range map[string]struct {
 		then, now    timing.Instant
-		age, elapsed time.Duration
+		age, elapsed int  // in seconds
 		passed       bool // is a deadline at then passed at now?
 	}{
 		"both agree":                      {instant(10, 10), instant(15, 15), 5, 5, true},
@@ -33,11 +35,11 @@ func TestInstantAnswersByTheSafeClock(t *testing.T) {
 		"reached on one":                  {instant(15, 15), instant(10, 15), 0, -5, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := test.then.Age(test.now); got != test.age*time.Second {
-				t.Errorf("age %v, want %v s", got, int64(test.age))
+			if got := test.then.Age(test.now); got != seconds(test.age) {
+				t.Errorf("age %v, want %d s", got, test.age)
 			}
-			if got := test.then.Elapsed(test.now); got != test.elapsed*time.Second {
-				t.Errorf("elapsed %v, want %v s", got, int64(test.elapsed))
+			if got := test.then.Elapsed(test.now); got != seconds(test.elapsed) {
+				t.Errorf("elapsed %v, want %d s", got, test.elapsed)
 			}
 			if got := test.then.Passed(test.now); got != test.passed {
 				t.Errorf("passed %v, want %v", got, test.passed)
