@@ -1,0 +1,207 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
+	"github.com/picket-dev/picket/proto/roll"
+	"github.com/picket-dev/picket/proto/timing"
+)
+
+// A Client asks the other agents. It keeps a connection to each one that it
+// calls often enough.
+type Client struct {
+	config Config
+	open   func(p Peer, addresses []string) (*path, error)
+
+	mu       sync.Mutex
+	closed   bool
+	lines    map[string]*line
+	peers    Peers
+	answered map[string]timing.Instant
+}
+
+// NewClient returns a client without peers.
+func NewClient(c Config, id *Identity) (*Client, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return &Client{
+		config: c, open: newOpener(c, id),
+		lines: make(map[string]*line), answered: make(map[string]timing.Instant),
+	}, nil
+}
+
+// SetPeers says whom the client may call. Connections to peers that are the
+// same as before stay; those to peers that are gone, or whose key or addresses
+// changed, are closed with their calls.
+func (c *Client) SetPeers(p Peers) {
+	want := p.dialled(c.config.Node)
+	var gone []*line
+	c.mu.Lock()
+	c.peers = p
+	for node, l := range c.lines {
+		if q, ok := want[node]; !ok || !q.equal(l.peer) {
+			gone = append(gone, l)
+			delete(c.lines, node)
+		}
+	}
+	for node := range c.answered {
+		if _, ok := want[node]; !ok {
+			delete(c.answered, node)
+		}
+	}
+	for node, q := range want {
+		if c.lines[node] == nil && !c.closed {
+			c.lines[node] = &line{peer: q, open: c.open}
+		}
+	}
+	c.mu.Unlock()
+	for _, l := range gone {
+		l.close()
+	}
+}
+
+// Wake ends all pauses between attempts to connect: a link, an address or a
+// route has changed, and what failed a moment ago may work now.
+func (c *Client) Wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range c.lines {
+		l.wake()
+	}
+}
+
+// Close ends all calls and connections.
+func (c *Client) Close() {
+	c.mu.Lock()
+	lines := c.lines
+	c.lines, c.closed = nil, true
+	c.mu.Unlock()
+	for _, l := range lines {
+		l.close()
+	}
+}
+
+// Answered returns when the node last answered a heartbeat: the OUT direction.
+func (c *Client) Answered(node string) (timing.Instant, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at, ok := c.answered[node]
+	return at, ok
+}
+
+// A Reply is a neighbour's answer to a heartbeat.
+type Reply struct {
+	Sent timing.Instant // when the question was sent; set even if it failed
+	Node string         // who answered: the node that was asked
+	Boot string         // the boot in which it runs
+	// Relay is the neighbour's best roll; its send time is on this host's
+	// clocks. Nil if the neighbour holds none that is fresh enough to relay.
+	Relay *roll.Held
+	// RelayError says why a relay that came was refused. The reply is a sign
+	// of life all the same.
+	RelayError error
+	// HeardYou is, on this host's clocks, when the neighbour last got an answer
+	// from this agent. Zero if never.
+	HeardYou timing.Instant
+	// RTT is the time from Sent to the answer, in which the connection may
+	// have had to be made first.
+	RTT time.Duration
+}
+
+// Heartbeat asks the node for a sign of life. It waits for a connection if
+// there is none, until ctx ends or Config.Timeout is over.
+func (c *Client) Heartbeat(ctx context.Context, node string) (Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	defer cancel()
+	reply := Reply{Sent: c.config.Now(), Node: node}
+	l, err := c.line(node)
+	if err != nil {
+		return reply, fmt.Errorf("heartbeat to %s: %w", node, err)
+	}
+	req := &peerv1.HeartbeatRequest{Node: c.config.Node, BootId: c.config.Boot}
+	x, err := ask(ctx, l, c.config.HedgeAfter, func(ctx context.Context, stub peerv1.PeerClient) (*peerv1.HeartbeatReply, error) {
+		return stub.Heartbeat(ctx, req)
+	})
+	if err != nil {
+		return reply, fmt.Errorf("heartbeat to %s: %w", node, err)
+	}
+	if x.GetNode() != node || x.GetBootId() == "" {
+		return reply, fmt.Errorf("heartbeat to %s: answered by node %q in boot %q", node, x.GetNode(), x.GetBootId())
+	}
+	now := c.config.Now()
+	c.note(node, now)
+	reply.Boot = x.GetBootId()
+	reply.RTT = reply.Sent.Age(now)
+	if age, ok := peerv1.DecodeAge(x.GetHeardYou()); ok {
+		reply.HeardYou = reply.Sent.Add(-age)
+	}
+	if x.GetRelay() != nil {
+		held, err := peerv1.DecodeRelay(x.GetRelay(), reply.Sent)
+		if err != nil {
+			reply.RelayError = fmt.Errorf("heartbeat to %s: %w", node, err)
+		} else {
+			reply.Relay = &held
+		}
+	}
+	return reply, nil
+}
+
+// Statement asks the node, as a witness, for the newest Roll that it has read.
+// It is false if the witness has read none in its present boot. It waits for a
+// connection if there is none, until ctx ends or Config.Timeout is over.
+func (c *Client) Statement(ctx context.Context, node string) (roll.Statement, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	defer cancel()
+	sent := c.config.Now()
+	l, err := c.line(node)
+	if err != nil {
+		return roll.Statement{}, false, fmt.Errorf("ask %s for a statement: %w", node, err)
+	}
+	x, err := ask(ctx, l, c.config.HedgeAfter, func(ctx context.Context, stub peerv1.PeerClient) (*peerv1.StatementReply, error) {
+		return stub.Statement(ctx, &peerv1.StatementRequest{})
+	})
+	if err != nil {
+		return roll.Statement{}, false, fmt.Errorf("ask %s for a statement: %w", node, err)
+	}
+	if x.GetNode() != node {
+		return roll.Statement{}, false, fmt.Errorf("ask %s for a statement: answered by node %q", node, x.GetNode())
+	}
+	if x.GetRoll() == nil {
+		return roll.Statement{}, false, nil
+	}
+	r, err := peerv1.DecodeRoll(x.GetRoll())
+	if err != nil {
+		return roll.Statement{}, false, fmt.Errorf("statement of %s: %w", node, err)
+	}
+	return roll.Statement{Witness: node, Roll: r, Sent: sent}, true, nil
+}
+
+// line returns the line to a node that the client may call.
+func (c *Client) line(node string) (*line, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.lines[node]
+	switch {
+	case c.closed:
+		return nil, errClosed
+	case l == nil:
+		return nil, fmt.Errorf("%s is no peer of %s", node, c.config.Node)
+	case l.peer.Fingerprint == "" || len(l.peer.Addresses) == 0:
+		return nil, fmt.Errorf("%s has not published its key or its addresses yet", node)
+	}
+	return l, nil
+}
+
+// note records an answer of a node that is still a peer.
+func (c *Client) note(node string, at timing.Instant) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lines[node] != nil {
+		c.answered[node] = at
+	}
+}

@@ -1,0 +1,210 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
+	"google.golang.org/grpc/status"
+
+	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
+)
+
+// A line is what is kept open to one peer: a main path, and a spare one that
+// is opened when the main path leaves a call unanswered. Whichever answers
+// first is the main path from then on.
+type line struct {
+	peer Peer
+	open func(p Peer, addresses []string) (*path, error)
+
+	mu     sync.Mutex
+	main   *path
+	spare  *path
+	closed bool
+}
+
+// A path is one connection. It connects with the first call, to the first of
+// its addresses that completes a handshake, and again whenever it is lost.
+type path struct {
+	addresses []string
+	conn      *grpc.ClientConn
+	stub      peerv1.PeerClient
+}
+
+var errClosed = errors.New("the peer was removed or its key or addresses changed")
+
+// newOpener returns the function that makes a path. It does not connect yet.
+func newOpener(c Config, id *Identity) func(p Peer, addresses []string) (*path, error) {
+	return func(p Peer, addresses []string) (*path, error) {
+		state := resolver.State{}
+		for _, a := range addresses {
+			state.Addresses = append(state.Addresses, resolver.Address{Addr: a})
+		}
+		book := manual.NewBuilderWithScheme("picket")
+		book.InitialState(state)
+		conn, err := grpc.NewClient("picket:///"+p.Node,
+			grpc.WithResolvers(book),
+			grpc.WithTransportCredentials(credentials.NewTLS(id.clientTLS(p.Fingerprint))),
+			grpc.WithContextDialer(c.dial),
+			grpc.WithConnectParams(grpc.ConnectParams{
+				Backoff:           backoff.Config{BaseDelay: c.BackoffMin, Multiplier: 1.6, Jitter: 0.2, MaxDelay: c.BackoffMax},
+				MinConnectTimeout: c.ConnectTimeout,
+			}),
+			// The interval is the least that gRPC accepts and too long to matter
+			// here; the timeout also bounds how long TCP waits for an ACK.
+			grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: c.Timeout}),
+			grpc.WithIdleTimeout(c.IdleTimeout),
+			grpc.WithReadBufferSize(bufferSize), grpc.WithWriteBufferSize(bufferSize),
+			grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window),
+			grpc.WithMaxHeaderListSize(maxHeaders),
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReply), grpc.WaitForReady(true)),
+			grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(),
+		)
+		if err != nil {
+			return nil, fmt.Errorf("prepare connection to %s: %w", p.Node, err)
+		}
+		return &path{addresses: addresses, conn: conn, stub: peerv1.NewPeerClient(conn)}, nil
+	}
+}
+
+// first returns the main path.
+func (l *line) first() (*path, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, errClosed
+	}
+	var err error
+	if l.main == nil {
+		l.main, err = l.open(l.peer, l.peer.Addresses)
+	}
+	return l.main, err
+}
+
+// other returns a path that is not p: the main one if p was replaced
+// meanwhile, else the spare one, which starts at the address after p's first.
+func (l *line) other(p *path) (*path, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return nil, errClosed
+	case l.main != p:
+		return l.main, nil
+	}
+	var err error
+	if l.spare == nil {
+		l.spare, err = l.open(l.peer, slices.Concat(p.addresses[1:], p.addresses[:1]))
+	}
+	return l.spare, err
+}
+
+// prefer makes the spare path p the main one and closes the one that failed.
+func (l *line) prefer(p *path) {
+	l.mu.Lock()
+	if l.closed || l.spare != p {
+		l.mu.Unlock()
+		return
+	}
+	failed := l.main
+	l.main, l.spare = p, nil
+	l.mu.Unlock()
+	_ = failed.conn.Close() // it never says more than that it was closed before
+}
+
+// wake ends the pauses between attempts to connect.
+func (l *line) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range []*path{l.main, l.spare} {
+		if p != nil {
+			p.conn.ResetConnectBackoff()
+		}
+	}
+}
+
+// close ends all calls and connections.
+func (l *line) close() {
+	l.mu.Lock()
+	paths := []*path{l.main, l.spare}
+	l.closed, l.main, l.spare = true, nil, nil
+	l.mu.Unlock()
+	for _, p := range paths {
+		if p != nil {
+			_ = p.conn.Close() // as above
+		}
+	}
+}
+
+// ask sends a call on the main path of the line and, when that fails or is not
+// answered within hedge, on the spare one too. The first answer counts.
+func ask[T any](ctx context.Context, l *line, hedge time.Duration, call func(context.Context, peerv1.PeerClient) (T, error)) (T, error) {
+	type answer struct {
+		from  *path
+		value T
+		err   error
+	}
+	var none T
+	main, err := l.first()
+	if err != nil {
+		return none, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan answer, 2)
+	send := func(p *path) {
+		go func() {
+			value, err := call(ctx, p.stub)
+			answers <- answer{p, value, err}
+		}()
+	}
+	send(main)
+	pending, hedged := 1, false
+	timer := time.NewTimer(hedge)
+	defer timer.Stop()
+	var first error
+	for pending > 0 {
+		select {
+		case <-timer.C:
+		case a := <-answers:
+			pending--
+			if a.err == nil || refused(a.err) {
+				if a.from != main {
+					l.prefer(a.from)
+				}
+				return a.value, a.err
+			}
+			if first == nil {
+				first = a.err
+			}
+		}
+		if !hedged && ctx.Err() == nil {
+			hedged = true
+			if spare, err := l.other(main); err == nil {
+				pending++
+				send(spare)
+			}
+		}
+	}
+	return none, first
+}
+
+// refused reports whether the peer itself answered, with an error: asking it
+// again on another path would not help.
+func refused(err error) bool {
+	switch status.Code(err) {
+	case codes.PermissionDenied, codes.Unauthenticated, codes.ResourceExhausted, codes.Unimplemented:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,197 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
+	"github.com/picket-dev/picket/proto/roll"
+	"github.com/picket-dev/picket/proto/timing"
+)
+
+// Answers are what the server says until it is told otherwise.
+type Answers struct {
+	// Best is the best roll that this agent holds, nil if it holds none.
+	Best *roll.Held
+	// RelayFor bounds Best's age: an older one is not relayed. It is L.
+	RelayFor time.Duration
+	// Own is the newest Roll that this agent has itself read from the API in
+	// this boot and has put into its memory, nil if there is none. Nothing
+	// else makes a statement.
+	Own *roll.Roll
+}
+
+// A Server answers the other agents.
+type Server struct {
+	peerv1.UnimplementedPeerServer
+
+	config   Config
+	grpc     *grpc.Server
+	limiter  *limiter
+	answered func(node string) (timing.Instant, bool)
+	known    atomic.Pointer[map[string]string] // node by fingerprint
+	answers  atomic.Pointer[encoded]
+
+	mu    sync.Mutex
+	heard map[string]timing.Instant
+}
+
+// encoded are Answers in their wire form, made once for all the calls. They
+// are shared between calls and never changed.
+type encoded struct {
+	best     *peerv1.Roll
+	sent     timing.Instant
+	relayFor time.Duration
+	own      *peerv1.Roll
+}
+
+const (
+	// Requests are tiny, answers are not read: small buffers keep a
+	// connection at 45 KiB. A fixed window spares the pings of gRPC's
+	// bandwidth estimate.
+	bufferSize  = 1 << 10
+	window      = 64 << 10
+	maxRequest  = 4 << 10
+	maxReply    = 4 << 20
+	maxHeaders  = 8 << 10
+	maxStreams  = 32
+	handshake   = 5 * time.Second
+	idleSlack   = 20 * time.Second
+	probeEvery  = 30 * time.Second
+	probeWithin = 5 * time.Second
+)
+
+// NewServer returns a server that knows no callers and has no roll. The
+// function answered tells when this agent last got an answer from a node
+// (Client.Answered): the reply shows it to that node as the other direction of
+// their link.
+func NewServer(c Config, id *Identity, answered func(node string) (timing.Instant, bool)) (*Server, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{config: c, limiter: newLimiter(c), answered: answered, heard: make(map[string]timing.Instant)}
+	s.known.Store(&map[string]string{})
+	s.answers.Store(&encoded{})
+	s.grpc = grpc.NewServer(
+		grpc.Creds(&door{
+			TransportCredentials: credentials.NewTLS(id.serverTLS()),
+			known:                func(key string) bool { _, ok := s.node(key); return ok },
+			limit:                int64(c.Strangers),
+		}),
+		grpc.ReadBufferSize(bufferSize), grpc.WriteBufferSize(bufferSize),
+		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),
+		grpc.MaxRecvMsgSize(maxRequest), grpc.MaxHeaderListSize(maxHeaders), grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ConnectionTimeout(handshake),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: probeWithin, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: c.IdleTimeout + idleSlack, Time: probeEvery, Timeout: probeWithin,
+		}),
+	)
+	peerv1.RegisterPeerServer(s.grpc, s)
+	return s, nil
+}
+
+// Serve answers on the listener until Close. It may be called for several.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("serve peers on %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Close ends all calls and connections, and closes the listeners.
+func (s *Server) Close() { s.grpc.Stop() }
+
+// SetPeers says whose heartbeats to answer, from the next call on.
+func (s *Server) SetPeers(p Peers) {
+	known := p.known()
+	s.known.Store(&known)
+	nodes := make(map[string]bool, len(known))
+	for _, node := range known {
+		nodes[node] = true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.heard, func(node string, _ timing.Instant) bool { return !nodes[node] })
+}
+
+// SetAnswers says what to answer from now on. It copies what it needs.
+func (s *Server) SetAnswers(a Answers) {
+	e := &encoded{relayFor: a.RelayFor}
+	if a.Best != nil {
+		e.best, e.sent = peerv1.EncodeRoll(a.Best.Roll), a.Best.Sent
+	}
+	if a.Own != nil {
+		e.own = peerv1.EncodeRoll(*a.Own)
+	}
+	s.answers.Store(e)
+}
+
+// Heard returns when each known caller was last heard: the IN direction.
+func (s *Server) Heard() map[string]timing.Instant {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.heard)
+}
+
+// Heartbeat answers a known caller. The age of the relayed roll is taken here,
+// when the answer is made: the time that the answer then needs is covered by
+// the asker, who counts from its own send time.
+func (s *Server) Heartbeat(ctx context.Context, req *peerv1.HeartbeatRequest) (*peerv1.HeartbeatReply, error) {
+	key, _ := callerKey(ctx)
+	node, ok := s.node(key)
+	if !ok {
+		return nil, status.Errorf(codes.PermissionDenied, "%s does not know the caller's key %s (yet)", s.config.Node, key)
+	}
+	if req.GetNode() != node {
+		return nil, status.Errorf(codes.PermissionDenied, "the key is that of %s, not of %q", node, req.GetNode())
+	}
+	now := s.config.Now()
+	s.mu.Lock()
+	s.heard[node] = now
+	s.mu.Unlock()
+
+	reply := &peerv1.HeartbeatReply{Node: s.config.Node, BootId: s.config.Boot}
+	if at, ok := s.answered(node); ok {
+		reply.HeardYou = durationpb.New(max(at.Age(now), 0))
+	}
+	if a := s.answers.Load(); a.best != nil {
+		if age := a.sent.Age(now); age < a.relayFor {
+			reply.Relay = peerv1.EncodeRelay(a.best, age)
+		}
+	}
+	return reply, nil
+}
+
+// Statement answers any agent, at a bounded rate: a statement is no secret,
+// and whoever needs one may be a node that nobody has introduced yet.
+func (s *Server) Statement(ctx context.Context, _ *peerv1.StatementRequest) (*peerv1.StatementReply, error) {
+	key, ok := callerKey(ctx)
+	if !ok {
+		return nil, status.Error(codes.Unauthenticated, "the caller shows no key")
+	}
+	_, known := s.node(key)
+	if !s.limiter.allow(key, !known, s.config.Now()) {
+		return nil, status.Error(codes.ResourceExhausted, "too many questions for a statement")
+	}
+	return &peerv1.StatementReply{Node: s.config.Node, BootId: s.config.Boot, Roll: s.answers.Load().own}, nil
+}
+
+// node returns the node whose key it is, if it is a known caller's.
+func (s *Server) node(key string) (string, bool) {
+	node, ok := (*s.known.Load())[key]
+	return node, ok
+}
