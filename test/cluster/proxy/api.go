@@ -35,8 +35,9 @@ type API struct {
 
 	link *state[link]
 
-	mu    sync.Mutex
-	conns map[*heldConn]struct{}
+	mu      sync.Mutex
+	closing bool
+	conns   map[*heldConn]struct{}
 }
 
 // link is the state of the way between one client and its proxy.
@@ -155,8 +156,13 @@ func (a *API) Counts() map[Request]int64 { return a.counter.all() }
 
 // Close ends all connections and the proxy.
 func (a *API) Close() error {
-	err := a.server.Close()
+	a.mu.Lock()
+	a.closing = true
+	a.mu.Unlock()
+	// First, for the server's own close would try to say goodbye on links that
+	// hold every byte.
 	a.ResetConnections()
+	err := a.server.Close()
 	<-a.served
 	if err != nil {
 		return fmt.Errorf("close the API proxy: %w", err)
@@ -167,7 +173,7 @@ func (a *API) Close() error {
 func (a *API) admit(c *heldConn) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.link.get().accepts() {
+	if a.closing || !a.link.get().accepts() {
 		return false
 	}
 	a.conns[c] = struct{}{}

@@ -297,3 +297,24 @@ func TestClassify(t *testing.T) {
 func deadline(conn net.Conn, d time.Duration) { _ = conn.SetReadDeadline(time.Now().Add(d)) }
 
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+func TestAPIClosesWhileCut(t *testing.T) {
+	b, a, client := newProxied(t)
+	lines := watch(t, client, a)
+	b.events <- "one"
+	<-lines
+	a.SetPower(false)
+	closed := make(chan error, 1)
+	go func() { closed <- a.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("still open after 5 s")
+	}
+	if line, open := <-lines; open {
+		t.Errorf("a closed proxy said %q", line)
+	}
+}

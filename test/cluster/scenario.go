@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/picket-dev/picket/proto/api/v1alpha1"
+	"github.com/picket-dev/picket/proto/timing"
+	"github.com/picket-dev/picket/test/cluster/disk"
+	"github.com/picket-dev/picket/test/cluster/machine"
+	"github.com/picket-dev/picket/test/cluster/rawclock"
+	"github.com/picket-dev/picket/test/cluster/stage"
+)
+
+// A scenario is one thing that goes wrong, and what must come of it.
+type scenario struct {
+	name  string
+	about string
+	nodes int                                     // 5 if 0
+	setup func(*setup)                            // changes the cluster before it starts; may be nil
+	run   func(ctx context.Context, r *run) error // what happens and what must hold
+}
+
+// setup is what a scenario may change before its cluster starts.
+type setup struct {
+	stage  *stage.Options
+	policy *v1alpha1.FencingPolicySpec
+}
+
+// options are the same for all scenarios of one call.
+type options struct {
+	profile  string // standard, fast, patient, or test
+	dir      string
+	bin      binaries
+	progress io.Writer
+}
+
+// testProfile keeps every inequality of the protocol and lets a fence take
+// about 11 s, so that all scenarios fit into half an hour.
+func testProfile() timing.Profile {
+	p := timing.Standard()
+	p.Heartbeat = 250 * time.Millisecond
+	p.RollInterval = 500 * time.Millisecond
+	p.RollLife = 3 * time.Second
+	p.RealTimeout = 3060 * time.Millisecond
+	p.PetDelay = 500 * time.Millisecond
+	p.ResetLatency = 500 * time.Millisecond
+	p.Drain = 300 * time.Millisecond
+	p.RejoinGuard = 500 * time.Millisecond
+	p.ShutdownTimeout = 6 * time.Second
+	return p
+}
+
+// policyFor returns the policy that puts a profile in force.
+func policyFor(name string) (v1alpha1.FencingPolicySpec, timing.Profile, error) {
+	spec := v1alpha1.FencingPolicySpec{Mode: v1alpha1.Enforce, Profile: name}
+	if name == "test" {
+		p := testProfile()
+		spec.Profile = "standard"
+		spec.Overrides = v1alpha1.TimingOf(p)
+		return spec, p, p.Validate()
+	}
+	p, err := timing.Named(name)
+	return spec, p, err
+}
+
+// A result is what a scenario measured.
+type result struct {
+	name          string
+	verdict       string
+	failover      time.Duration // cut → out-of-service taint; 0: none was due
+	bound         time.Duration
+	twoWriters    int
+	healthyResets int
+	err           error
+}
+
+// String is the RESULT line. What a scenario has no value for is "-".
+func (r result) String() string {
+	seconds := func(d time.Duration) string {
+		if d == 0 {
+			return "-"
+		}
+		return fmt.Sprintf("%.2f", d.Seconds())
+	}
+	ratio := "-"
+	if r.failover > 0 && r.bound > 0 {
+		ratio = fmt.Sprintf("%.3f", math.Round(1000*r.failover.Seconds()/r.bound.Seconds())/1000)
+	}
+	return fmt.Sprintf("RESULT scenario=%s verdict=%s failover_s=%s bound_s=%s ratio=%s two_writers=%d resets_of_healthy=%d",
+		r.name, r.verdict, seconds(r.failover), seconds(r.bound), ratio, r.twoWriters, r.healthyResets)
+}
+
+// play runs one scenario on a cluster of its own.
+func play(ctx context.Context, s scenario, o options) (res result) {
+	res = result{name: s.name, verdict: "fail"}
+	r, err := begin(ctx, s, o)
+	if err != nil {
+		res.err = err
+		return res
+	}
+	defer func() {
+		r.closed.Store(true)
+		r.fleet.stop()
+		if err := r.Close(); err != nil && res.err == nil {
+			res.err, res.verdict = err, "fail"
+		}
+	}()
+	res.err = s.run(ctx, r)
+	violations := r.Disks.Judge(r.fences()...)
+	for _, v := range violations {
+		r.say("two writers: %v", v)
+	}
+	res.failover, res.bound = r.failover, r.bound
+	res.twoWriters = len(violations)
+	res.healthyResets = r.healthyResets()
+	if res.err == nil && (res.twoWriters > 0 || res.healthyResets > 0) {
+		res.err = fmt.Errorf("%d writes by two writers, %d resets of healthy nodes", res.twoWriters, res.healthyResets)
+	}
+	if res.err == nil && res.failover > res.bound*11/10 {
+		res.err = fmt.Errorf("failover took %v, more than 1.10 × %v", res.failover, res.bound)
+	}
+	if res.err == nil {
+		res.verdict = "pass"
+	}
+	return res
+}
+
+// begin sets up the cluster of a scenario and waits until all that can be armed
+// is armed.
+func begin(ctx context.Context, s scenario, o options) (*run, error) {
+	policy, profile, err := policyFor(o.profile)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(o.dir, s.name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	so := stage.Default()
+	so.Dir, so.Progress = dir, o.progress
+	so.ControlPlaneNodes = 0
+	so.Nodes = 5
+	if s.nodes > 0 {
+		so.Nodes = s.nodes
+	}
+	if s.setup != nil {
+		s.setup(&setup{stage: &so, policy: &policy})
+	}
+	f := &fleet{dir: dir, root: projectRoot(), bin: o.bin, petDelay: profile.PetDelay, policy: policy}
+	r := &run{fleet: f, profile: profile, start: rawclock.Now(), doomed: make(map[string]bool), out: o.progress}
+	so.Commands = func(n *stage.Node, b machine.Boot) []stageCommand { return f.commands(n, b) }
+	so.Machine.Notify = r.machineEvent
+	so.Prepare = func(st *stage.Stage) error {
+		f.Stage = st
+		if err := f.prepare(ctx); err != nil {
+			return err
+		}
+		_, err := f.startController(ctx)
+		return err
+	}
+	if f.Stage, err = stage.New(ctx, so); err != nil {
+		f.stop()
+		return nil, err
+	}
+	r.start = rawclock.Now()
+	go r.narrate(ctx)
+	return r, nil
+}
+
+// projectRoot is where go.mod lies; this file is two directories below it.
+func projectRoot() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// fences are the out-of-service taints that the judge of the disks goes by.
+func (r *run) fences() []disk.Fence { return r.Taints.Fences() }
