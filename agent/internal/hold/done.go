@@ -40,6 +40,9 @@ func (m *Machine) opened(a Action, r Result, now timing.Instant) (Action, error)
 		return Action{}, refuse(ErrDevice, "%s", m.lastError)
 	}
 	m.open, m.nowayout, m.failing, m.due = true, r.Nowayout, false, now
+	if m.origin != StateUnknown {
+		m.timeout = r.Timeout // whoever resumes keeps the marker's T: it is promised
+	}
 	if action, err, over := m.overrun(now); over {
 		return action, err
 	}

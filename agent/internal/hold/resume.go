@@ -22,7 +22,8 @@ type Evidence struct {
 }
 
 // Resume returns the Machine of a holder that starts at now with this evidence
-// and this δ, and its first Action:
+// and this δ, and its first Action. A device that is ours is opened by the
+// first Tick, which checks petUntil anew:
 //
 //   - A latched marker of this boot, or an armed one whose petUntil has passed:
 //     the device is never opened, set or pinged again, and the host is reset
@@ -55,7 +56,7 @@ func Resume(e Evidence, petDelay time.Duration, now timing.Instant) (*Machine, A
 		if m.state == Armed {
 			m.petUntil = e.Record.PetUntil
 		}
-		return m, Action{Act: Open, Timeout: m.timeout, Resume: true}, nil
+		return m, Action{}, nil
 	case e.Verdict == Ours && e.Adopted:
 		// Stopped by its last holder, but for the descriptor.
 		m.state, m.open = Free, true
