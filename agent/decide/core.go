@@ -204,6 +204,7 @@ func (c *Core) verdict() Verdict {
 		Order: c.order, Hold: c.hold(phase), Timeout: c.target(), PetUntil: c.granted,
 		Memory: Memory{Roll: c.memory, Promise: c.inUse},
 		Relay:  c.relay(),
+		Via:    c.via,
 		Done:   c.done(),
 		Notes:  c.notes,
 	}

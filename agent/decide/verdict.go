@@ -23,6 +23,7 @@ type Verdict struct {
 	Memory Memory     // to be stored before anything else of the verdict is carried out
 	Status Status     // what the NodeGuard must say; not to be published in PhaseUnknown
 	Relay  *roll.Held // the best roll, for neighbours; nil: none
+	Via    string     // how that roll was got: api, witness or relay
 
 	Ask  Ask            // questions to send now
 	Wake timing.Instant // call Step again by then
