@@ -186,12 +186,14 @@ func pump(to, from net.Conn, l *link, done <-chan struct{}, end, closed func()) 
 		}
 	}()
 	for c := range chunks {
-		timer := time.NewTimer(time.Until(c.due))
-		select {
-		case <-timer.C:
-		case <-done:
-			timer.Stop()
-			return
+		if wait := time.Until(c.due); wait > 0 { // golang/go#78156: no select on a timer that is due
+			timer := time.NewTimer(wait)
+			select {
+			case <-timer.C:
+			case <-done:
+				timer.Stop()
+				return
+			}
 		}
 		_, pass := l.state()
 		select {
