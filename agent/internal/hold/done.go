@@ -73,7 +73,7 @@ func (m *Machine) timeoutSet(a Action, r Result, now timing.Instant) (Action, er
 		if m.origin != StateUnknown {
 			return m.abandon(err)
 		}
-		m.failing = true
+		m.failing = r.Timeout == 0 // else it only dislikes this T
 		return Action{}, err
 	}
 	if !protected || !longer {

@@ -71,11 +71,14 @@ func refuse(c Code, format string, args ...any) *Error {
 	return &Error{Code: c, Text: fmt.Sprintf(format, args...)}
 }
 
-// AsError returns err as the Error that a Reply carries: what it wraps, or an
-// ErrDevice with its text. Nil stays nil.
+// AsError returns err as the Error that a Reply carries: what it wraps, a Code
+// without a text, or an ErrDevice with its text. Nil stays nil.
 func AsError(err error) *Error {
 	if err == nil {
 		return nil
+	}
+	if c, ok := err.(Code); ok {
+		return &Error{Code: c}
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

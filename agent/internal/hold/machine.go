@@ -123,7 +123,7 @@ type Machine struct {
 func (m *Machine) Request(q Request, now timing.Instant) (Action, error) {
 	m.checked = now
 	if m.state == Armed && m.petUntil.Passed(now) {
-		return m.latch("A6: petUntil passed before " + q.Op.String())
+		return m.latch("A6: petUntil passed before a call")
 	}
 	if q.Op == OpLatch {
 		return m.latch("A1: the agent asked for it")
@@ -309,13 +309,14 @@ func (m *Machine) interval() time.Duration {
 	return m.timeout / 4
 }
 
-// latch is the end of this boot.
+// latch is the end of this boot. It allocates nothing: memory may be what the
+// host has run out of.
 func (m *Machine) latch(reason string) (Action, error) {
 	if m.state != Latched {
 		m.state, m.reason, m.lastError = Latched, reason, reason
 	}
 	m.due = m.checked.Add(retry)
-	return Action{Act: Reset}, refuse(ErrLatched, "%s", m.reason)
+	return Action{Act: Reset}, ErrLatched
 }
 
 func (m *Machine) idle() {

@@ -411,3 +411,41 @@ func TestPetPathDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations on the way of a pet", n)
 	}
 }
+
+func TestLatchDoesNotAllocate(t *testing.T) {
+	machines := make([]*Machine, 0, 200)
+	for range cap(machines) {
+		m, _, _ := Resume(Evidence{Verdict: Absent}, s, timing.At(100*s))
+		play(t, m, armed)
+		machines = append(machines, m)
+	}
+	marker := NewMarker("boot", Record{State: Armed})
+	i := 0
+	if n := testing.AllocsPerRun(len(machines)-1, func() {
+		if a, _ := machines[i].Tick(timing.At(105 * s)); a.Act != Reset {
+			t.Fatalf("action %v, want Reset", a.Act)
+		}
+		PutRecord(marker, machines[i].Record())
+		i++
+	}); n != 0 {
+		t.Errorf("%v allocations on the way of a reset", n)
+	}
+}
+
+// A device that dislikes a T is no failing device: the agent must not disarm
+// for it (A11).
+func TestA11FailingMeansTheDeviceNotTheCall(t *testing.T) {
+	for name, c := range map[string]struct {
+		got  time.Duration
+		want bool
+	}{"T read back": {8 * s, false}, "T unknown": {0, true}} {
+		m, _, _ := Resume(Evidence{Verdict: Absent}, s, timing.At(100*s))
+		play(t, m, append(armed[:3:3],
+			step{101 * s, request(OpSetTimeout, 9*s, 106*s), Action{Act: SetTimeout, Timeout: 9 * s}, 0, Armed},
+			step{101 * s, done(SetTimeout, 9*s, Result{Timeout: c.got, Err: errBroken}), Action{}, ErrDevice, Armed}))
+		var st Status
+		if m.Report(&st); st.Failing != c.want {
+			t.Errorf("%s: failing %v", name, st.Failing)
+		}
+	}
+}
