@@ -244,7 +244,7 @@ func config(servers ...*fakeAPI) Config {
 	cfg := Default()
 	cfg.Node = "n1"
 	cfg.Service, cfg.CAFile, cfg.TokenFile = "", "", ""
-	cfg.Deadline = 300 * time.Millisecond
+	cfg.Deadline = time.Second
 	cfg.RetryMin, cfg.RetryMax = time.Millisecond, 5*time.Millisecond
 	for _, s := range servers {
 		cfg.Endpoints = append(cfg.Endpoints, s.URL)
