@@ -28,7 +28,7 @@ func TestNotifyWithoutAManager(t *testing.T) {
 }
 
 func TestStoreFDHandsTheFileOver(t *testing.T) {
-	dir, err := os.MkdirTemp("", "sd")
+	dir, err := os.MkdirTemp("", "sd") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,19 +52,20 @@ type registers struct {
 	kappa    uint64
 }
 
-func (r *registers) read(f *os.File) (bool, error) {
+// read leaves r as it is where the file is new.
+func (r *registers) read(f *os.File) error {
 	var b [fileSize]byte
 	n, err := f.ReadAt(b[:], 0)
 	if n == 0 {
-		return false, nil // a new file
+		return nil
 	}
 	if err != nil || string(b[:8]) != fileMagic {
-		return false, fmt.Errorf("%s is no simulated watchdog (%d bytes read): %w", f.Name(), n, errors.Join(err, errors.ErrUnsupported))
+		return fmt.Errorf("%s is no simulated watchdog (%d bytes read): %w", f.Name(), n, errors.Join(err, errors.ErrUnsupported))
 	}
 	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
 	*r = registers{running: word(1), timeout: time.Duration(word(2)), lastPing: time.Duration(word(3)),
 		pings: word(4), nowayout: word(5), kappa: word(6)}
-	return true, nil
+	return nil
 }
 
 func (r *registers) write(f *os.File) error {
@@ -102,7 +103,7 @@ func (o *fileOpener) Inspect() (watchdog.Facts, watchdog.Answer, error) {
 		return watchdog.Facts{}, watchdog.Unknown, err
 	}
 	defer f.Close()
-	if _, err := r.read(f); err != nil {
+	if err := r.read(f); err != nil {
 		return watchdog.Facts{}, watchdog.Unknown, err
 	}
 	if r.running != 0 {
@@ -118,7 +119,7 @@ func (o *fileOpener) Open(want time.Duration, resume bool) (opened, error) {
 		return opened{}, fmt.Errorf("open simulated watchdog: %w", err)
 	}
 	d := &fileDevice{file: f, granularity: time.Duration(o.dog.Granularity), registers: o.fresh()}
-	if _, err := d.read(f); err != nil {
+	if err := d.read(f); err != nil {
 		return opened{}, errors.Join(err, f.Close())
 	}
 	d.facts = o.facts(d.registers)

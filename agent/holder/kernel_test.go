@@ -3,7 +3,6 @@
 package main
 
 import (
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -37,7 +36,7 @@ func openerFor(t *testing.T, device string, attributes map[string]string) *kerne
 			t.Fatal(err)
 		}
 	}
-	log := newJournal(slog.NewTextHandler(io.Discard, nil))
+	log := newJournal(slog.DiscardHandler)
 	t.Cleanup(log.flush)
 	cfg := hold.Default()
 	cfg.Device, cfg.SysRoot, cfg.ProcRoot = device, filepath.Join(root, "sys"), proc

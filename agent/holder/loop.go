@@ -108,6 +108,7 @@ func (l *loop) carry(a hold.Action, err error) error {
 		case hold.Exit:
 			l.exit = true
 			return err
+		default:
 		}
 		r := l.perform(a)
 		next, failure := l.machine.Done(a, r, clock.Now())
@@ -136,6 +137,7 @@ func (l *loop) perform(a hold.Action) hold.Result {
 			r.Err = l.open.Close()
 		}
 		l.open = opened{}
+	case hold.Nothing, hold.Exit:
 	}
 	return r
 }

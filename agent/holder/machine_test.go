@@ -63,7 +63,7 @@ const slack = 10 * time.Second // a bound for what should take milliseconds
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pkt") // short, for the socket
+	dir, err := os.MkdirTemp("", "pkt") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,17 +108,17 @@ func (m *machine) writeConfig() string {
 }
 
 // start starts a holder; env and wrapper as for a service manager.
-func (m *machine) start(env ...string) *process {
+func (m *machine) start(env ...string) {
 	m.t.Helper()
 	// LISTEN_PID must name the holder itself, which the shell becomes.
 	p := &process{cmd: exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" --config "$1"`, holderPath, m.writeConfig()),
 		log: new(bytes.Buffer), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stderr = p.log
-	return m.run(p)
+	m.run(p)
 }
 
-func (m *machine) run(p *process) *process {
+func (m *machine) run(p *process) {
 	m.t.Helper()
 	if err := p.cmd.Start(); err != nil {
 		m.t.Fatal(err)
@@ -135,7 +135,6 @@ func (m *machine) run(p *process) *process {
 		}
 	})
 	m.holder = p
-	return p
 }
 
 // kill is the kill -9 of the holder.

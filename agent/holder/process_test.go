@@ -269,7 +269,7 @@ func TestSetTimeout(t *testing.T) {
 	if s, err = c.SetTimeout(t.Context(), 100*ms, in(time.Minute)); !errors.Is(err, hold.ErrDevice) || s.Timeout != 5*time.Minute {
 		t.Errorf("below the minimum: timeout %v, error %v", s.Timeout, err)
 	}
-	if s, err = c.SetTimeout(t.Context(), time.Minute, in(0)); !errors.Is(err, hold.ErrExpired) {
+	if _, err = c.SetTimeout(t.Context(), time.Minute, in(0)); !errors.Is(err, hold.ErrExpired) {
 		t.Errorf("without a petUntil: %v", err)
 	}
 }

@@ -11,13 +11,14 @@ import (
 type sysrq struct {
 	path string
 	fd   int // -1 while it could not be opened
+	b    []byte
 }
 
 // openSysrq opens the file at once, so that the reset itself needs no more
 // than a write. With an error it still returns a sysrq, which tries again when
 // it must reset.
 func openSysrq(path string) (*sysrq, error) {
-	s := &sysrq{path: path}
+	s := &sysrq{path: path, b: []byte("b")}
 	var err error
 	if s.fd, err = unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC|sysrqFlags, 0o644); err != nil {
 		s.fd = -1
@@ -25,8 +26,6 @@ func openSysrq(path string) (*sysrq, error) {
 	}
 	return s, nil
 }
-
-var letterB = []byte("b")
 
 // Reset resets the host. Where it returns, that did not work.
 func (s *sysrq) Reset() error {
@@ -37,7 +36,7 @@ func (s *sysrq) Reset() error {
 		}
 		s.fd = again.fd
 	}
-	if _, err := unix.Write(s.fd, letterB); err != nil {
+	if _, err := unix.Write(s.fd, s.b); err != nil {
 		return fmt.Errorf("write b to %s: %w", s.path, err)
 	}
 	return nil

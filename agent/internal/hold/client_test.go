@@ -28,7 +28,7 @@ type fakeHolder struct {
 
 func newFake(t *testing.T, answer func(int, Request) (Reply, bool)) *fakeHolder {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "hold") // t.TempDir is too long for a socket
+	dir, err := os.MkdirTemp("", "hold") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

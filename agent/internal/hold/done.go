@@ -20,6 +20,7 @@ func (m *Machine) Done(a Action, r Result, now timing.Instant) (Action, error) {
 		if r.Err != nil {
 			m.lastError = "reset: " + r.Err.Error()
 		}
+	case Nothing, Exit:
 	}
 	return Action{}, nil
 }
@@ -43,7 +44,7 @@ func (m *Machine) opened(a Action, r Result, now timing.Instant) (Action, error)
 	if m.origin != StateUnknown {
 		m.timeout = r.Timeout // whoever resumes keeps the marker's T: it is promised
 	}
-	if action, err, over := m.overrun(now); over {
+	if action, over, err := m.overrun(now); over {
 		return action, err
 	}
 	if a.Timeout <= 0 || r.Timeout == a.Timeout {
@@ -80,7 +81,7 @@ func (m *Machine) timeoutSet(a Action, r Result, now timing.Instant) (Action, er
 		m.timeout = r.Timeout
 	}
 	m.lastPet, m.due, m.failing = m.checked, m.checked.Add(m.interval()), false
-	if action, err, over := m.overrun(now); over {
+	if action, over, err := m.overrun(now); over {
 		return action, err
 	}
 	m.origin = StateUnknown
@@ -117,7 +118,7 @@ func (m *Machine) pinged(r Result, now timing.Instant) (Action, error) {
 		m.lastPet = m.checked
 		m.pets++
 	}
-	if action, err, over := m.overrun(now); over {
+	if action, over, err := m.overrun(now); over {
 		return action, err
 	}
 	return Action{}, failure
@@ -126,13 +127,13 @@ func (m *Machine) pinged(r Result, now timing.Instant) (Action, error) {
 // overrun judges an action that pinged, or may have, when petUntil had passed
 // by its end. An arming that took so long is undone, since nothing was built
 // on it yet; everything else latches.
-func (m *Machine) overrun(now timing.Instant) (Action, error, bool) {
+func (m *Machine) overrun(now timing.Instant) (Action, bool, error) {
 	if m.state != Armed || !m.petUntil.Passed(now) {
-		return Action{}, nil, false
+		return Action{}, false, nil
 	}
 	if m.origin != StateUnknown {
 		action, err := m.abandon(refuse(ErrExpired, "the device took %v to arm", m.checked.Age(now)))
-		return action, err, true
+		return action, true, err
 	}
 	reason := "A6: petUntil passed during a ping"
 	if m.checked.Age(now) > m.petDelay {
@@ -140,7 +141,7 @@ func (m *Machine) overrun(now timing.Instant) (Action, error, bool) {
 	}
 	m.checked = now
 	action, err := m.latch(reason)
-	return action, err, true
+	return action, true, err
 }
 
 // abandon falls back from an arming that failed to where it came from.

@@ -25,9 +25,9 @@ const (
 	ErrRefused
 	// ErrDevice: the device or its driver reported an error.
 	ErrDevice
-
-	codes // one more than the last
 )
+
+const lastCode = uint8(ErrDevice)
 
 // Error returns what the code means.
 func (c Code) Error() string {
@@ -77,11 +77,11 @@ func AsError(err error) *Error {
 	if err == nil {
 		return nil
 	}
-	if c, ok := err.(Code); ok {
-		return &Error{Code: c}
-	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
+	}
+	if c, ok := errors.AsType[Code](err); ok {
+		return &Error{Code: c}
 	}
 	return refuse(ErrDevice, "%v", err)
 }

@@ -125,15 +125,14 @@ func (m *Machine) Request(q Request, now timing.Instant) (Action, error) {
 	if m.state == Armed && m.petUntil.Passed(now) {
 		return m.latch("A6: petUntil passed before a call")
 	}
-	if q.Op == OpLatch {
-		return m.latch("A1: the agent asked for it")
-	}
-	if m.state == Latched && q.Op != OpStatus {
+	if m.state == Latched && q.Op != OpLatch && q.Op != OpStatus {
 		return Action{}, refuse(ErrLatched, "%s", m.reason)
 	}
 	switch q.Op {
 	case OpStatus:
 		return Action{}, nil
+	case OpLatch:
+		return m.latch("A1: the agent asked for it")
 	case OpArm:
 		return m.arm(q, now)
 	case OpExtend, OpSetTimeout:
@@ -277,6 +276,7 @@ func (m *Machine) Next() (timing.Instant, bool) {
 		return m.due.Earlier(m.petUntil), true
 	case Free, Latched:
 		return m.due, true
+	case StateUnknown, Idle:
 	}
 	return timing.Instant{}, false
 }

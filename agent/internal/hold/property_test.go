@@ -95,6 +95,7 @@ func (d *driver) perform(a Action) Result {
 		d.timeout = max(a.Timeout+time.Duration(rapid.IntRange(-1, 1).Draw(d.t, "rounds"))*s, s)
 	case Close:
 		d.running, d.timeout = false, 0
+	default:
 	}
 	return Result{Timeout: d.timeout}
 }

@@ -28,9 +28,9 @@ const (
 	OpFree
 	// OpDisarm stops the device by a magic close.
 	OpDisarm
-
-	ops // one more than the last
 )
+
+const lastOp = OpDisarm
 
 // String returns the name of the operation.
 func (o Op) String() string {
@@ -105,7 +105,7 @@ func DecodeRequest(b []byte) (Request, error) {
 	if reserved != [2]byte{} || [8]byte(r.next(8)) != [8]byte{} {
 		r.fail("a reserved byte that is not zero")
 	}
-	if q.Op == 0 || q.Op >= ops {
+	if q.Op == 0 || q.Op > lastOp {
 		r.fail(fmt.Sprintf("the unknown operation %d", uint8(q.Op)))
 	}
 	if r.bad != "" {

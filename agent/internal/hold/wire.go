@@ -14,8 +14,6 @@ import (
 // the agents that talk to it, so a new agent must still speak it.
 const Protocol = 1
 
-var le = binary.LittleEndian
-
 // A writer fills a message of fixed size from front to back.
 type writer struct{ b []byte }
 
@@ -26,8 +24,8 @@ func (w *writer) next(n int) []byte {
 }
 
 func (w *writer) u8(v uint8)               { w.next(1)[0] = v }
-func (w *writer) u32(v uint32)             { le.PutUint32(w.next(4), v) }
-func (w *writer) u64(v uint64)             { le.PutUint64(w.next(8), v) }
+func (w *writer) u32(v uint32)             { binary.LittleEndian.PutUint32(w.next(4), v) }
+func (w *writer) u64(v uint64)             { binary.LittleEndian.PutUint64(w.next(8), v) }
 func (w *writer) duration(d time.Duration) { w.u64(uint64(d)) }
 func (w *writer) instant(t timing.Instant) { w.duration(t.Raw); w.duration(t.Boot) }
 func (w *writer) flags(v ...bool) {
@@ -72,8 +70,8 @@ func (r *reader) fail(what string) {
 }
 
 func (r *reader) u8() uint8   { return r.next(1)[0] }
-func (r *reader) u32() uint32 { return le.Uint32(r.next(4)) }
-func (r *reader) u64() uint64 { return le.Uint64(r.next(8)) }
+func (r *reader) u32() uint32 { return binary.LittleEndian.Uint32(r.next(4)) }
+func (r *reader) u64() uint64 { return binary.LittleEndian.Uint64(r.next(8)) }
 
 func (r *reader) duration() time.Duration {
 	d := time.Duration(r.u64())

@@ -60,38 +60,40 @@ type Driver struct {
 	identity []string
 }
 
-// drivers holds what was measured or read in the drivers' sources.
-var drivers = []Driver{
-	{Name: "softdog", Kind: KindSoftdog, Kappa: 1020, Min: time.Second, Max: 65535 * time.Second,
-		identity: []string{"Software Watchdog"}},
-	{Name: "i6300esb", Kind: KindHardware, Kappa: 1020, Min: time.Second, Max: 2046 * time.Second,
-		identity: []string{"i6300ESB timer"}},
-	// Acts on the second expiry; sysfs says min = max = 0.
-	{Name: "iTCO_wdt", Kind: KindHardware, Kappa: 2000, Min: 3 * time.Second, Max: 614 * time.Second,
-		identity: []string{"iTCO_wdt"}},
-	// Its pretimeout is an NMI 9 s before the expiry, which stops the dog and
-	// panics: such a kernel writes nothing any more.
-	{Name: "hpwdt", Kind: KindHardware, Kappa: 1020, Min: time.Second, Max: 8388 * time.Second,
-		identity: []string{"HPE iLO2+ HW Watchdog Timer", "HP iLO2+ HW Watchdog Timer"}},
-	{Name: "sp5100_tco", Kind: KindHardware, Kappa: 1020, Min: time.Second, Max: 65535 * time.Second,
-		identity: []string{"SP5100 TCO timer"}},
-	// The hardware counts to 16 s at most; a kernel worker makes it more.
-	{Name: "bcm2835_wdt", Kind: KindHardware, Kappa: 1020, Min: time.Second,
-		identity: []string{"Broadcom BCM2835 Watchdog timer"}},
-	{Name: "diag288_wdt", Kind: KindHardware, Kappa: 1020, Min: 15 * time.Second, Max: 3600 * time.Second,
-		identity: []string{"z Watchdog"}},
-	// Not in the kernel's watchdog core, so it has no entry in sysfs. A ping
-	// can block on the BMC, and the BMC's own reset forgets the timer: κ stays
-	// unknown until it was measured.
-	{Name: "ipmi_watchdog", Kind: KindHardware, Kappa: UnknownKappa, Stoppable: true,
-		identity: []string{"IPMI"}},
+// drivers returns what was measured, or read in the drivers' sources.
+func drivers() []Driver {
+	return []Driver{
+		{Name: "softdog", Kind: KindSoftdog, Kappa: 1020, Min: time.Second, Max: 65535 * time.Second,
+			identity: []string{"Software Watchdog"}},
+		{Name: "i6300esb", Kind: KindHardware, Kappa: 1020, Min: time.Second, Max: 2046 * time.Second,
+			identity: []string{"i6300ESB timer"}},
+		// Acts on the second expiry; sysfs says min = max = 0.
+		{Name: "iTCO_wdt", Kind: KindHardware, Kappa: 2000, Min: 3 * time.Second, Max: 614 * time.Second,
+			identity: []string{"iTCO_wdt"}},
+		// Its pretimeout is an NMI 9 s before the expiry, which stops the dog and
+		// panics: such a kernel writes nothing any more.
+		{Name: "hpwdt", Kind: KindHardware, Kappa: 1020, Min: time.Second, Max: 8388 * time.Second,
+			identity: []string{"HPE iLO2+ HW Watchdog Timer", "HP iLO2+ HW Watchdog Timer"}},
+		{Name: "sp5100_tco", Kind: KindHardware, Kappa: 1020, Min: time.Second, Max: 65535 * time.Second,
+			identity: []string{"SP5100 TCO timer"}},
+		// The hardware counts to 16 s at most; a kernel worker makes it more.
+		{Name: "bcm2835_wdt", Kind: KindHardware, Kappa: 1020, Min: time.Second,
+			identity: []string{"Broadcom BCM2835 Watchdog timer"}},
+		{Name: "diag288_wdt", Kind: KindHardware, Kappa: 1020, Min: 15 * time.Second, Max: 3600 * time.Second,
+			identity: []string{"z Watchdog"}},
+		// Not in the kernel's watchdog core, so it has no entry in sysfs. A ping
+		// can block on the BMC, and the BMC's own reset forgets the timer: κ stays
+		// unknown until it was measured.
+		{Name: "ipmi_watchdog", Kind: KindHardware, Kappa: UnknownKappa, Stoppable: true,
+			identity: []string{"IPMI"}},
+	}
 }
 
 // Lookup returns what is known about the driver of a device with that
 // identity. A driver that is not in the table counts as hardware with κ = 2
 // and no bounds of its own.
 func Lookup(identity string) Driver {
-	for _, d := range drivers {
+	for _, d := range drivers() {
 		for _, prefix := range d.identity {
 			if strings.HasPrefix(identity, prefix) {
 				d.identity = nil

@@ -19,8 +19,9 @@ type Answer uint8
 const (
 	// Unknown is the Answer of a kernel that does not tell.
 	Unknown Answer = iota
-	// No and Yes are what they say.
+	// No is what it says.
 	No
+	// Yes is, too.
 	Yes
 )
 
@@ -45,7 +46,7 @@ type Info struct {
 }
 
 // legacy is the character device /dev/watchdog, which is watchdog0.
-var legacy = unix.Mkdev(10, 130)
+const legacy = 10<<8 | 130
 
 // Find returns what sysfs under sysRoot (usually /sys) says about the device
 // with that device number. A device which is not in the kernel's watchdog core
