@@ -30,7 +30,7 @@ type endpoint struct {
 const maxCalls = 16
 
 // errWedged is the answer when maxCalls calls are under way.
-var errWedged = errors.New("too many calls to it have overrun their deadlines and still run") //nolint:gochecknoglobals // a sentinel
+var errWedged = errors.New("too many calls to it have overrun their deadlines and still run")
 
 // maxAnswer bounds an answer, in bytes: a Roll with the most entries that one
 // may have is half as long.

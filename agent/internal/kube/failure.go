@@ -56,8 +56,7 @@ func (f *Failure) Unwrap() error { return f.Err }
 
 // KindOf returns the Kind of the Failure in err, or Unknown if there is none.
 func KindOf(err error) Kind {
-	var f *Failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*Failure](err); ok {
 		return f.Kind
 	}
 	return Unknown

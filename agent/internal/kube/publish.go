@@ -56,8 +56,8 @@ func (a *API) Publish(ctx context.Context, status v1alpha1.NodeGuardStatus) (*v1
 
 // elsewhere reports whether another endpoint may do better.
 func elsewhere(err error) bool {
-	var f *Failure
-	if !errors.As(err, &f) {
+	f, ok := errors.AsType[*Failure](err)
+	if !ok {
 		return false
 	}
 	switch f.Kind {

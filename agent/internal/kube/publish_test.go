@@ -161,9 +161,8 @@ func TestPublishTellsPrunedFields(t *testing.T) {
 			if got == nil {
 				t.Fatal(err)
 			}
-			var p *Pruned
 			field := ""
-			if errors.As(err, &p) {
+			if p, ok := errors.AsType[*Pruned](err); ok {
 				field = p.Field
 			}
 			if test.field == "status.bootID" {

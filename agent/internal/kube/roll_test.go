@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -92,9 +92,9 @@ func TestNothingElseIsEvidence(t *testing.T) {
 		{"500", body(500, "oops"), Contact, 500},
 		{"503 with Retry-After", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "1")
-			w.WriteHeader(503)
+			w.WriteHeader(http.StatusServiceUnavailable)
 		}, Contact, 503},
-		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, rollPath+"?again", 302) }, Contact, 302},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, rollPath+"?again", http.StatusFound) }, Contact, 302},
 		{"204", body(204, ""), Contact, 0},
 		{"206", changedStatus(206), Contact, 0},
 		{"empty", body(200, ""), Contact, 0},
@@ -166,7 +166,7 @@ func TestNobodyThereIsNoContact(t *testing.T) {
 	})
 	t.Run("not proven to be the API server", func(t *testing.T) {
 		server := newFakeAPI(t)
-		server.Config.ErrorLog = discard()
+		server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 		cfg := config(server)
 		cfg.ServerName = "elsewhere.test"
 		if got := open(t, cfg).ReadRoll(t.Context()); KindOf(got.Err) != NoContact {
@@ -351,7 +351,7 @@ func TestCallOutlivesNothing(t *testing.T) {
 // at the next connection.
 func TestRenewedCredentials(t *testing.T) {
 	server := newFakeAPI(t)
-	server.Config.ErrorLog = discard()
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	server.act(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer new" {
 			refuse(w, apierrors.NewUnauthorized("expired"))
@@ -432,8 +432,6 @@ func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
 		Request: r,
 	}, nil
 }
-
-func discard() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // otherCA is a certificate authority that has nothing to do with any server.
 const otherCA = `-----BEGIN CERTIFICATE-----

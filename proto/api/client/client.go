@@ -24,11 +24,16 @@ type Client struct {
 
 // The kinds of the group.
 type (
-	Rolls              = Objects[v1alpha1.Roll, v1alpha1.RollList, *v1alpha1.Roll, *v1alpha1.RollList]
-	NodeGuards         = Objects[v1alpha1.NodeGuard, v1alpha1.NodeGuardList, *v1alpha1.NodeGuard, *v1alpha1.NodeGuardList]
-	NodeFences         = Objects[v1alpha1.NodeFence, v1alpha1.NodeFenceList, *v1alpha1.NodeFence, *v1alpha1.NodeFenceList]
+	// Rolls reads and writes the objects of that kind.
+	Rolls = Objects[v1alpha1.Roll, v1alpha1.RollList, *v1alpha1.Roll, *v1alpha1.RollList]
+	// NodeGuards reads and writes the objects of that kind.
+	NodeGuards = Objects[v1alpha1.NodeGuard, v1alpha1.NodeGuardList, *v1alpha1.NodeGuard, *v1alpha1.NodeGuardList]
+	// NodeFences reads and writes the objects of that kind.
+	NodeFences = Objects[v1alpha1.NodeFence, v1alpha1.NodeFenceList, *v1alpha1.NodeFence, *v1alpha1.NodeFenceList]
+	// NodeFenceTemplates reads and writes the objects of that kind.
 	NodeFenceTemplates = Objects[v1alpha1.NodeFenceTemplate, v1alpha1.NodeFenceTemplateList, *v1alpha1.NodeFenceTemplate, *v1alpha1.NodeFenceTemplateList]
-	FencingPolicies    = Objects[v1alpha1.FencingPolicy, v1alpha1.FencingPolicyList, *v1alpha1.FencingPolicy, *v1alpha1.FencingPolicyList]
+	// FencingPolicies reads and writes the objects of that kind.
+	FencingPolicies = Objects[v1alpha1.FencingPolicy, v1alpha1.FencingPolicyList, *v1alpha1.FencingPolicy, *v1alpha1.FencingPolicyList]
 )
 
 // New returns a client of the API server that cfg names. It takes host and user

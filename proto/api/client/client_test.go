@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -44,9 +45,7 @@ func serve(t *testing.T, status int, header http.Header, body string) (*Client, 
 		}
 		calls <- c
 		w.Header().Set("Content-Type", "application/json")
-		for k, v := range header {
-			w.Header()[k] = v
-		}
+		maps.Copy(w.Header(), header)
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
 	}))
