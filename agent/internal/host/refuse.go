@@ -49,6 +49,9 @@ const initialPID = "pid:[4026531836]"
 // container here, and stays unarmed too.
 func SharedKernel(c Config) string {
 	namespace, err := os.Readlink(c.path("proc/1/ns/pid"))
+	if errors.Is(err, fs.ErrPermission) { // some hosts protect process 1; with hostPID it is the same one
+		namespace, err = os.Readlink(c.path("proc/self/ns/pid"))
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // a kernel without namespaces
 	case err != nil:
