@@ -41,7 +41,7 @@ var rename = map[string]string{"server": "etcd", "driver": "csi-driver"}
 // Binaries returns the directory with etcd, kube-apiserver,
 // kube-controller-manager, kube-scheduler, csi-attacher and csi-driver, in the
 // user's cache directory. It builds them when they are missing, which takes
-// about seven minutes on two idle cores, once per release, and reports on
+// about ten minutes on two cores, once per release, and reports on
 // progress at least every five seconds. Concurrent callers wait for the first.
 func Binaries(ctx context.Context, progress io.Writer) (string, error) {
 	root, err := clusterDir(ctx)
@@ -132,7 +132,7 @@ func lock(ctx context.Context, path string, progress io.Writer) (unlock func(), 
 }
 
 func buildAll(ctx context.Context, root, dir string, progress io.Writer) error {
-	fmt.Fprintf(progress, "control plane: building Kubernetes %s, etcd and the CSI attacher from their Go modules (once; some 7 min on two idle cores)\n", version)
+	fmt.Fprintf(progress, "control plane: building Kubernetes %s, etcd and the CSI attacher from their Go modules (once; some 10 min on two cores)\n", version)
 	temp, err := os.MkdirTemp(filepath.Dir(dir), "building-")
 	if err != nil {
 		return fmt.Errorf("build the control plane: %w", err)

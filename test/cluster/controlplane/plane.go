@@ -10,12 +10,11 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/picket-dev/picket/test/cluster/proc"
 )
@@ -177,7 +176,7 @@ func (p *Plane) waitReady(ctx context.Context) error {
 	}
 	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, ready)
 	if err != nil {
-		return fmt.Errorf("wait for kube-apiserver: %w (last answer: %v); log: %s", err, last, p.path("kube-apiserver.log"))
+		return fmt.Errorf("wait for kube-apiserver: %w (last answer: %w); log: %s", err, last, p.path("kube-apiserver.log"))
 	}
 	return nil
 }

@@ -149,17 +149,21 @@ func (m *Machine) Reset() {
 
 // Close cuts the power and lets nothing run on.
 func (m *Machine) Close() {
+	m.forbidBoots()
+	m.PowerCut()
+	m.watchers.Wait()
+}
+
+// forbidBoots waits for a boot that is under way and lets none follow.
+func (m *Machine) forbidBoots() {
+	m.lifecycle.Lock()
+	defer m.lifecycle.Unlock()
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.closed = true
 	if m.reboot != nil {
 		m.reboot.Stop()
 	}
-	m.mu.Unlock()
-	m.PowerCut()
-	m.lifecycle.Lock() // a boot that was under way has ended or begun
-	m.lifecycle.Unlock()
-	m.PowerCut()
-	m.watchers.Wait()
 }
 
 // end ends one boot, if it still runs. Nothing that the machine did is visible

@@ -38,7 +38,7 @@ func dieWithChildren(file string) {
 		time.Sleep(time.Millisecond)
 	}
 	os.Stdout.WriteString("ready\n")
-	syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {}
 }
 
@@ -61,7 +61,7 @@ func TestNothingOutlivesAKilledHarness(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, field := range strings.Fields(string(text)) {
+	for field := range strings.FieldsSeq(string(text)) {
 		pid, err := strconv.Atoi(field)
 		if err != nil {
 			t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -74,6 +74,8 @@ func NewAPI(listen string, cert tls.Certificate, ca *x509.CertPool, backend stri
 		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: 100,
 	}
+	// A cut or a reset is no error here; it is the test.
+	quiet := slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	a.proxy = &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
@@ -83,13 +85,13 @@ func NewAPI(listen string, cert tls.Certificate, ca *x509.CertPool, backend stri
 		FlushInterval:  -1, // watches
 		ModifyResponse: a.holdBody,
 		ErrorHandler:   a.lost,
-		ErrorLog:       log.New(io.Discard, "", 0),
+		ErrorLog:       quiet,
 	}
 	a.server = &http.Server{
 		Handler:     http.HandlerFunc(a.serve),
 		TLSConfig:   &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13},
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
-		ErrorLog:    log.New(io.Discard, "", 0),
+		ErrorLog:    quiet,
 	}
 	go func() {
 		defer close(a.served)

@@ -166,10 +166,10 @@ func watch(t *testing.T, c *http.Client, a *API) <-chan string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { reply.Body.Close() })
 	lines := make(chan string)
 	go func() {
 		defer close(lines)
-		defer reply.Body.Close()
 		for scanner := bufio.NewScanner(reply.Body); scanner.Scan(); {
 			lines <- scanner.Text()
 		}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -99,7 +100,7 @@ func (f *flow) pump(to, from net.Conn, way pair) {
 			f.reset()
 			return
 		}
-		if c.err == io.EOF {
+		if errors.Is(c.err, io.EOF) {
 			if half, ok := to.(*net.TCPConn); ok {
 				_ = half.CloseWrite()
 			}

@@ -3,6 +3,7 @@ package stage
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -94,9 +95,7 @@ func (s *Stage) ControllerAddr() netip.Addr { return s.block.at(2) }
 // a kubelet cannot give itself a role, and tokens are bound to Nodes.
 func (s *Stage) register(ctx context.Context, i int, n *Node) error {
 	labels := map[string]string{corev1.LabelHostname: n.Name}
-	for key, value := range n.labels {
-		labels[key] = value
-	}
+	maps.Copy(labels, n.labels)
 	if i < s.opts.ControlPlaneNodes {
 		labels["node-role.kubernetes.io/control-plane"] = ""
 	}

@@ -94,9 +94,9 @@ func (s *Stage) WaitWriter(ctx context.Context, volume string, pod *corev1.Pod) 
 	since := rawclock.Now()
 	var run disk.Run
 	err := poll(ctx, "pod "+pod.Name+" to write to "+volume, func(context.Context) (bool, error) {
-		var any bool
-		run, any = s.Disks.LastWriter(volume)
-		return any && run.Pod == string(pod.UID) && run.Last > since, nil
+		last, written := s.Disks.LastWriter(volume)
+		run = last
+		return written && run.Pod == string(pod.UID) && run.Last > since, nil
 	})
 	return run, err
 }
