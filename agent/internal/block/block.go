@@ -114,8 +114,8 @@ func look(roots []string, m mount.MountInfo) (found, bool) {
 	return found{}, false
 }
 
-// plugins are the kinds of volumes that bring a device of their own.
-var plugins = map[string]bool{"csi": true, "iscsi": true, "rbd": true}
+// ours reports whether the plugin's volumes bring a device of their own.
+func ours(plugin string) bool { return plugin == "csi" || plugin == "iscsi" || plugin == "rbd" }
 
 // parsePath recognises the kubelet's paths, given relative to its root:
 //
@@ -128,8 +128,8 @@ func parsePath(p []string) (volume string, pod, ok bool) {
 	switch {
 	case len(p) >= 5 && p[0] == "pods" && (p[2] == "volumes" || p[2] == "volumeDevices"):
 		plugin, found := strings.CutPrefix(p[3], "kubernetes.io~")
-		return p[4], true, found && plugins[plugin]
-	case len(p) >= 4 && p[0] == "plugins" && p[1] == "kubernetes.io" && plugins[p[2]]:
+		return p[4], true, found && ours(plugin)
+	case len(p) >= 4 && p[0] == "plugins" && p[1] == "kubernetes.io" && ours(p[2]):
 		return pluginVolume(p[2], p[3:]), false, true
 	}
 	return "", false, false

@@ -17,7 +17,7 @@ func TestA12RebootBudget(t *testing.T) {
 		after   time.Duration // since the boot before
 		unarmed bool          // never armed, or unarmed again at its end
 	}
-	const min = time.Minute
+	const minute = time.Minute
 	tests := []struct {
 		name  string
 		boots []boot
@@ -25,15 +25,15 @@ func TestA12RebootBudget(t *testing.T) {
 		spent bool
 	}{
 		{name: "first boot"},
-		{name: "two armed ones", boots: []boot{{}, {after: min}}, next: min},
-		{name: "three armed ones", boots: []boot{{}, {after: 5 * min}, {after: 5 * min}}, next: 5 * min, spent: true},
-		{name: "three armed ones in exactly 30 min", boots: []boot{{}, {after: 10 * min}, {after: 10 * min}}, next: 10 * min, spent: true},
-		{name: "three armed ones in more", boots: []boot{{}, {after: 10 * min}, {after: 10 * min}}, next: 10*min + 1},
-		{name: "one ended unarmed", boots: []boot{{}, {after: min, unarmed: true}, {after: min}}, next: min},
-		{name: "the last three count", boots: []boot{{unarmed: true}, {after: min}, {after: min}, {after: min}}, next: min, spent: true},
-		{name: "more than are kept", boots: []boot{{}, {after: 40 * min}, {after: 40 * min}, {after: 40 * min}, {after: 40 * min},
-			{after: 40 * min}, {after: 40 * min}, {after: 40 * min}, {after: 40 * min}, {after: 40 * min}}, next: min},
-		{name: "clock went back", boots: []boot{{}, {after: min}, {after: min}}, next: -24 * time.Hour, spent: true},
+		{name: "two armed ones", boots: []boot{{}, {after: minute}}, next: minute},
+		{name: "three armed ones", boots: []boot{{}, {after: 5 * minute}, {after: 5 * minute}}, next: 5 * minute, spent: true},
+		{name: "three armed ones in exactly 30 min", boots: []boot{{}, {after: 10 * minute}, {after: 10 * minute}}, next: 10 * minute, spent: true},
+		{name: "three armed ones in more", boots: []boot{{}, {after: 10 * minute}, {after: 10 * minute}}, next: 10*minute + 1},
+		{name: "one ended unarmed", boots: []boot{{}, {after: minute, unarmed: true}, {after: minute}}, next: minute},
+		{name: "the last three count", boots: []boot{{unarmed: true}, {after: minute}, {after: minute}, {after: minute}}, next: minute, spent: true},
+		{name: "more than are kept", boots: []boot{{}, {after: 40 * minute}, {after: 40 * minute}, {after: 40 * minute}, {after: 40 * minute},
+			{after: 40 * minute}, {after: 40 * minute}, {after: 40 * minute}, {after: 40 * minute}, {after: 40 * minute}}, next: minute},
+		{name: "clock went back", boots: []boot{{}, {after: minute}, {after: minute}}, next: -24 * time.Hour, spent: true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -3,7 +3,6 @@ package host
 import (
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 )
 
@@ -39,20 +38,19 @@ func ReadIdentity(c Config) (Identity, error) {
 	}, nil
 }
 
-var (
-	uuidForm    = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	machineForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
-)
-
-// placeholders are UUIDs that vendors ship in many machines.
-var placeholders = map[string]bool{
-	"03000200-0400-0500-0006-000700080009": true,
-	"03020100-0504-0706-0809-0a0b0c0d0e0f": true,
-	"00020003-0004-0005-0006-000700080009": true,
-	"12345678-1234-5678-90ab-cddeefaabbcc": true,
-	"12345678-1234-5678-1234-567812345678": true,
-	"01234567-8910-1112-1314-151617181920": true,
-	"00010203-0405-0607-0809-0a0b0c0d0e0f": true,
+// placeholder reports whether vendors ship the UUID in many machines.
+func placeholder(id string) bool {
+	switch id {
+	case "03000200-0400-0500-0006-000700080009",
+		"03020100-0504-0706-0809-0a0b0c0d0e0f",
+		"00020003-0004-0005-0006-000700080009",
+		"12345678-1234-5678-90ab-cddeefaabbcc",
+		"12345678-1234-5678-1234-567812345678",
+		"01234567-8910-1112-1314-151617181920",
+		"00010203-0405-0607-0809-0a0b0c0d0e0f":
+		return true
+	}
+	return monotonous(strings.ReplaceAll(id, "-", ""))
 }
 
 // parseUUID returns a UUID in lower case, or nothing for a text that is none
@@ -60,7 +58,16 @@ var placeholders = map[string]bool{
 // byte, and for a known placeholder.
 func parseUUID(text string) string {
 	id := strings.ToLower(strings.TrimSpace(text))
-	if !uuidForm.MatchString(id) || placeholders[id] || monotonous(strings.ReplaceAll(id, "-", "")) {
+	parts := strings.Split(id, "-")
+	if len(parts) != 5 {
+		return ""
+	}
+	for i, n := range []int{8, 4, 4, 4, 12} {
+		if !hex(parts[i], n) {
+			return ""
+		}
+	}
+	if placeholder(id) {
 		return ""
 	}
 	return id
@@ -70,10 +77,15 @@ func parseUUID(text string) string {
 // image that was never started says "uninitialized".
 func parseMachineID(text string) string {
 	id := strings.TrimSpace(text)
-	if !machineForm.MatchString(id) || monotonous(id) {
+	if !hex(id, 32) || monotonous(id) {
 		return ""
 	}
 	return id
+}
+
+// hex reports whether s is n lower-case hexadecimal digits.
+func hex(s string, n int) bool {
+	return len(s) == n && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // monotonous reports whether the digits repeat their first two.

@@ -22,7 +22,7 @@ func sampleRoll(serial int64) roll.Roll {
 
 func TestMemoryOutlivesTheAgentAndNotTheBoot(t *testing.T) {
 	c := fakeHost(t, nil)
-	m := NewMemory(c, "boot-1")
+	m := NewMemory[roll.Roll](c, "roll", "boot-1")
 	if r, ok, err := m.Load(); ok || err != nil {
 		t.Fatalf("Load() of nothing = %v, %v, %v", r, ok, err)
 	}
@@ -31,33 +31,24 @@ func TestMemoryOutlivesTheAgentAndNotTheBoot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, ok, err := NewMemory(c, "boot-1").Load()
+	got, ok, err := NewMemory[roll.Roll](c, "roll", "boot-1").Load()
 	if err != nil || !ok {
 		t.Fatalf("Load() = %v, %v", ok, err)
 	}
 	if d := cmp.Diff(sampleRoll(3), got); d != "" {
 		t.Errorf("remembered roll (-stored +loaded):\n%s", d)
 	}
-	if r, ok, err := NewMemory(c, "boot-2").Load(); ok || err != nil {
+	if r, ok, err := NewMemory[roll.Roll](c, "roll", "boot-2").Load(); ok || err != nil {
 		t.Errorf("the next boot remembers %v, %v, %v", r, ok, err)
 	}
 	left, err := filepath.Glob(c.path(c.Run, "*"))
 	if err != nil || len(left) != 1 {
 		t.Errorf("run directory holds %v, %v; want one file", left, err)
 	}
-	if err := m.Forget(); err != nil {
-		t.Fatal(err)
-	}
-	if r, ok, err := m.Load(); ok || err != nil {
-		t.Errorf("after Forget, Load() = %v, %v, %v", r, ok, err)
-	}
-	if err := m.Forget(); err != nil {
-		t.Errorf("Forget() of nothing: %v", err)
-	}
 }
 
 func TestMemoryOfEmptyLists(t *testing.T) {
-	m := NewMemory(fakeHost(t, nil), "boot-1")
+	m := NewMemory[roll.Roll](fakeHost(t, nil), "roll", "boot-1")
 	r := roll.Roll{History: "h", Serial: 1, Epochs: []roll.Epoch{}, Entries: nil}
 	if err := m.Store(r); err != nil {
 		t.Fatal(err)
@@ -90,7 +81,7 @@ func TestDamagedMemoryIsNone(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := fakeHost(t, nil)
-			m := NewMemory(c, "boot-1")
+			m := NewMemory[roll.Roll](c, "roll", "boot-1")
 			if err := m.Store(sampleRoll(3)); err != nil {
 				t.Fatal(err)
 			}
@@ -118,14 +109,14 @@ func TestDamagedMemoryIsNone(t *testing.T) {
 
 func TestMemorySaysThatItCannotStore(t *testing.T) {
 	c := fakeHost(t, map[string]string{"run/picket": "a file in the way"})
-	if err := NewMemory(c, "boot-1").Store(sampleRoll(1)); err == nil {
+	if err := NewMemory[roll.Roll](c, "roll", "boot-1").Store(sampleRoll(1)); err == nil {
 		t.Error("Store() into a file has no error")
 	}
 }
 
 func FuzzParseMemory(f *testing.F) {
 	c := fakeHost(f, nil)
-	if err := NewMemory(c, "boot-1").Store(sampleRoll(3)); err != nil {
+	if err := NewMemory[roll.Roll](c, "roll", "boot-1").Store(sampleRoll(3)); err != nil {
 		f.Fatal(err)
 	}
 	good, err := os.ReadFile(c.path(c.Run, "roll.json"))
@@ -135,7 +126,7 @@ func FuzzParseMemory(f *testing.F) {
 	f.Add(good)
 	f.Add([]byte(`{"Boot":"boot-1","Roll":null}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r, ok, err := parseMemory(data, "boot-1")
+		r, ok, err := parseMemory[roll.Roll](data, "boot-1")
 		if ok && (err != nil || r.Validate() != nil) {
 			t.Errorf("accepted %q: %v, %v", data, err, r.Validate())
 		}

@@ -86,16 +86,20 @@ func Hypervisor(c Config) string {
 		return fmt.Sprintf("the device tree names the hypervisor %q", kind)
 	}
 	vendor := strings.TrimSpace(readOptional(c.path("sys/class/dmi/id/sys_vendor")))
-	if virtualVendors[vendor] {
+	if virtualVendor(vendor) {
 		return fmt.Sprintf("the machine's vendor is %q", vendor)
 	}
 	return ""
 }
 
-// virtualVendors make virtual machines only. They matter where the CPU has no
-// hypervisor bit, as on arm64.
-var virtualVendors = map[string]bool{
-	"QEMU": true, "KubeVirt": true, "VMware, Inc.": true, "Xen": true, "innotek GmbH": true, "Parallels Software International Inc.": true,
+// virtualVendor reports whether the vendor makes virtual machines only. It
+// matters where the CPU has no hypervisor bit, as on arm64.
+func virtualVendor(name string) bool {
+	switch name {
+	case "QEMU", "KubeVirt", "VMware, Inc.", "Xen", "innotek GmbH", "Parallels Software International Inc.":
+		return true
+	}
+	return false
 }
 
 // parseHypervisorFlag reports whether /proc/cpuinfo shows the hypervisor bit.
@@ -113,4 +117,11 @@ func parseHypervisorFlag(cpuinfo []byte) bool {
 		return false // all cores are alike
 	}
 	return false
+}
+
+// ShuttingDown reports whether the host shuts down in order: a unit of ours that
+// is stopped before all others has left its mark.
+func ShuttingDown(c Config) bool {
+	_, err := os.Lstat(c.path(c.Run, "shutdown"))
+	return err == nil
 }

@@ -18,7 +18,7 @@ import (
 
 // watchOwnNamespace runs Watch in a network namespace of its own, and returns
 // a handle to change that network, the events, and a function that ends it.
-func watchOwnNamespace(t *testing.T, ctx context.Context) (*netlink.Handle, <-chan Event, *sync.WaitGroup) {
+func watchOwnNamespace(ctx context.Context, t *testing.T) (*netlink.Handle, <-chan Event, *sync.WaitGroup) {
 	t.Helper()
 	type start struct {
 		ns  netns.NsHandle
@@ -61,7 +61,7 @@ func watchOwnNamespace(t *testing.T, ctx context.Context) (*netlink.Handle, <-ch
 // A5: a carrier loss is known at once.
 func TestWatchSeesTheNetworkChange(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	h, events, done := watchOwnNamespace(t, ctx)
+	h, events, done := watchOwnNamespace(ctx, t)
 	defer done.Wait()
 	defer cancel()
 	must := func(err error) {
@@ -150,7 +150,7 @@ func TestWatchSeesTheNetworkChange(t *testing.T) {
 
 func TestWatchEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	_, _, done := watchOwnNamespace(t, ctx)
+	_, _, done := watchOwnNamespace(ctx, t)
 	cancel()
 	done.Wait()
 }

@@ -63,7 +63,7 @@ func TestHeartbeaterKeepsItsRhythm(t *testing.T) {
 		expect := func(why string, d time.Duration, wantAnswered, wantFailed map[string]int) {
 			t.Helper()
 			got.take()
-			time.Sleep(d)
+			pass(d)
 			answered, failed := got.take()
 			if diff := cmp.Diff(wantAnswered, answered); diff != "" {
 				t.Errorf("%s: answered (-want +got):\n%s", why, diff)
@@ -75,18 +75,18 @@ func TestHeartbeaterKeepsItsRhythm(t *testing.T) {
 		none := map[string]int{}
 		expect("before Set", 10*time.Second, none, none)
 		h.Set(every, []string{"b", "c"})
-		time.Sleep(time.Second)
+		pass(time.Second)
 		expect("both", 10*time.Second, map[string]int{"b": 20, "c": 20}, none)
 
 		w.link("c:1").cut()
-		time.Sleep(3 * time.Second) // what is under way fails
+		pass(3 * time.Second) // what is under way fails
 		expect("c cut", 10*time.Second, map[string]int{"b": 20}, map[string]int{"c": 20})
 		w.link("c:1").heal()
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		expect("c back", 10*time.Second, map[string]int{"b": 20, "c": 20}, none)
 
 		h.Set(2*every, []string{"b"})
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		expect("b alone, slower", 10*time.Second, map[string]int{"b": 10}, none)
 		h.Set(0, []string{"b"})
 		expect("stopped", 10*time.Second, none, none)
@@ -111,9 +111,9 @@ func TestHeartbeaterBoundsWhatIsInFlight(t *testing.T) {
 		var done sync.WaitGroup
 		done.Go(func() { h.Run(ctx) })
 		h.Set(50*time.Millisecond, []string{"b"})
-		time.Sleep(1900 * time.Millisecond)
+		pass(1900 * time.Millisecond)
 		w.link("b:1").heal()
-		time.Sleep(30 * time.Millisecond)
+		pass(30 * time.Millisecond)
 		answered, failed := got.take()
 		if answered["b"] < inFlight || answered["b"] > inFlight+1 || len(failed) != 0 {
 			t.Errorf("answered %v, failed %v after the cut; want the %d that were open", answered, failed, inFlight)

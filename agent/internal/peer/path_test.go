@@ -80,7 +80,7 @@ func TestCallLeavesADeadConnection(t *testing.T) {
 			t.Errorf("the answer took %v", rtt)
 		}
 		old.heal()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if _, open := w.counts("b:1"); open != 1 {
 			t.Errorf("%d connections are open, want the good one alone", open)
 		}
@@ -196,7 +196,7 @@ func TestIdleConnectionsCloseAndLeavingPeersToo(t *testing.T) {
 		b.setPeers(Peers{Callers: []Peer{a.at()}})
 		a.setPeers(Peers{Neighbours: []Peer{b.at("b:1")}})
 		beat(t, a, "b")
-		time.Sleep(2*a.config.IdleTimeout + time.Second) // gRPC notices within two of them
+		pass(2*a.config.IdleTimeout + time.Second) // gRPC notices within two of them
 		if open() != 0 {
 			t.Errorf("%d idle connections after %v", open(), a.config.IdleTimeout)
 		}
@@ -209,7 +209,7 @@ func TestIdleConnectionsCloseAndLeavingPeersToo(t *testing.T) {
 			t.Errorf("%d connections were made, want 2", dials)
 		}
 		a.setPeers(Peers{})
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if open() != 0 {
 			t.Errorf("%d connections to a peer that left", open())
 		}

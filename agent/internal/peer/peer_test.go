@@ -57,7 +57,7 @@ func TestHeartbeatShowsBothDirections(t *testing.T) {
 		if at, ok := b.client.Answered("a"); !ok || at != answered {
 			t.Errorf("a answered b at %v, %v; want %v", at, ok, answered)
 		}
-		time.Sleep(700 * time.Millisecond)
+		pass(700 * time.Millisecond)
 		if second := beat(t, a, "b"); second.HeardYou != answered {
 			t.Errorf("b says it heard a at %v, want %v", second.HeardYou, answered)
 		}
@@ -133,7 +133,7 @@ func TestRelayAgeAddsUp(t *testing.T) {
 		w.link("b:1").set(way)
 
 		asked := now()
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 		a.server.SetAnswers(Answers{Best: &roll.Held{Roll: sampleRoll(5), Sent: asked}, RelayFor: 5 * time.Second})
 		one := beat(t, b, "a")
 		if want := asked.Add(-way); one.Relay == nil || one.Relay.Sent != want {
@@ -142,9 +142,9 @@ func TestRelayAgeAddsUp(t *testing.T) {
 		if one.RTT != 2*way {
 			t.Errorf("round trip = %v, want %v", one.RTT, 2*way)
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		b.server.SetAnswers(Answers{Best: one.Relay, RelayFor: 5 * time.Second})
-		time.Sleep(time.Second)
+		pass(time.Second)
 		two := beat(t, c, "b")
 		if want := asked.Add(-2 * way); two.Relay == nil || two.Relay.Sent != want {
 			t.Fatalf("second relay = %+v, want one of %v", two.Relay, want)
@@ -188,11 +188,11 @@ func TestOldRollIsNotRelayed(t *testing.T) {
 		a.setPeers(Peers{Callers: []Peer{b.at()}})
 		b.setPeers(Peers{Neighbours: []Peer{a.at("a:1")}})
 		a.server.SetAnswers(Answers{Best: &roll.Held{Roll: sampleRoll(5), Sent: now()}, RelayFor: 5 * time.Second})
-		time.Sleep(5*time.Second - 1)
+		pass(5*time.Second - 1)
 		if reply := beat(t, b, "a"); reply.Relay == nil {
 			t.Error("a roll younger than the limit is not relayed")
 		}
-		time.Sleep(1)
+		pass(1)
 		if reply := beat(t, b, "a"); reply.Relay != nil {
 			t.Error("a roll as old as the limit is relayed")
 		}
@@ -296,7 +296,7 @@ func TestStatementsAreLimitedPerCaller(t *testing.T) {
 		if code := ask(c); code != codes.OK {
 			t.Errorf("another caller pays for it: %v", code)
 		}
-		time.Sleep(time.Second / time.Duration(b.config.StatementRate))
+		pass(time.Second / time.Duration(b.config.StatementRate))
 		if code := ask(a); code != codes.OK {
 			t.Errorf("a question at the allowed rate: %v", code)
 		}

@@ -183,7 +183,7 @@ func TestGarbageFromClientsDoesNoHarm(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var conn net.Conn = raw
+			conn := raw
 			if i%2 == 1 { // with a good handshake first
 				conn = tls.Client(raw, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, Certificates: []tls.Certificate{a.id.certificate}})
 			}
@@ -201,7 +201,7 @@ func TestGarbageFromClientsDoesNoHarm(t *testing.T) {
 		}
 		defer silent.Close()
 		beat(t, a, "b")
-		time.Sleep(handshake + time.Second)
+		pass(handshake + time.Second)
 		if _, open := w.counts("b:1"); open != 1 {
 			t.Errorf("%d connections are open: one that never spoke was not closed", open)
 		}
@@ -226,7 +226,7 @@ func TestGarbageFromServersDoesNoHarm(t *testing.T) {
 			a.setPeers(Peers{Neighbours: []Peer{b.at(name + ":1")}})
 			noBeat(t, a, "b", "")
 			a.setPeers(Peers{})
-			time.Sleep(10 * time.Second)
+			pass(10 * time.Second)
 			stop()
 		}
 	})
@@ -313,7 +313,7 @@ func TestStrangersCannotUseUpTheConnections(t *testing.T) {
 		}
 		beat(t, known, "b")
 		one.close()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if err := ask(three); err != nil {
 			t.Errorf("the place of a stranger that left is not free: %v", err)
 		}

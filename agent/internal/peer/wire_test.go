@@ -23,9 +23,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		defer time.Sleep(time.Minute)
+		defer pass(time.Minute)
 		test(t)
 	})
+}
+
+// pass lets fake time pass.
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // within a bubble it takes no time
 }
 
 // A wire is a network in memory, for synctest: each address has a link that
