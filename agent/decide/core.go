@@ -206,7 +206,6 @@ func (c *Core) verdict() Verdict {
 		Relay:  c.relay(),
 		Via:    c.via,
 		Done:   c.done(),
-		Notes:  c.notes,
 	}
 	if v.Hold != c.last.Hold || v.Timeout != c.last.Timeout {
 		c.order++
@@ -214,6 +213,7 @@ func (c *Core) verdict() Verdict {
 	}
 	v.Status = c.status(phase, reason, message)
 	v.Ask, v.Wake = c.schedule()
+	v.Notes = c.notes
 	return v
 }
 
