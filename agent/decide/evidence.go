@@ -36,6 +36,9 @@ type evidence struct {
 // rollRead takes a read of the API: the only evidence that needs no other.
 func (c *Core) rollRead(e RollRead) {
 	c.apiPending = false
+	if c.overtaken(e) {
+		return
+	}
 	c.countStreak(e)
 	if c.apiMissed || c.api.IsZero() {
 		c.apiSince = c.now
@@ -51,6 +54,13 @@ func (c *Core) rollRead(e RollRead) {
 		c.memory = &m
 	}
 	c.credit(e.Sent, "api", c.known)
+}
+
+// overtaken reports whether a read says nothing any more: another history, or
+// another line of a broken one, was read by a later question.
+func (c *Core) overtaken(e RollRead) bool {
+	unsure := c.history != "" && e.Roll.History != c.history || c.broken != ""
+	return unsure && !e.Sent.After(c.api)
 }
 
 // rollMissed notes that the API brought no roll: no evidence, whoever spoke.
