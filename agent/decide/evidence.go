@@ -97,6 +97,7 @@ func (c *Core) startHistory(history, broken string) {
 	c.memory = nil
 	c.known = roll.Roll{}
 	c.rumour = roll.Roll{}
+	c.sent = timing.Instant{} // of another line: a relay must not pair it with this one's content
 	clear(c.stated)
 }
 
