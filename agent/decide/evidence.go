@@ -2,6 +2,7 @@ package decide
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/picket-dev/picket/proto/roll"
 	"github.com/picket-dev/picket/proto/timing"
@@ -157,19 +158,22 @@ func (c *Core) relayed(from string, r roll.Held) {
 			c.urgent = true
 		}
 	}
-	c.credit(r.Sent, "relay", c.newest())
+	c.credit(r.Sent, "relay", c.known, c.rumour)
 }
 
-// credit records a roll that was true as of sent, with the content to judge by.
-func (c *Core) credit(sent timing.Instant, via string, content roll.Roll) {
+// credit records a roll that was true as of sent, with the contents to judge
+// by: it lets this boot pet if none of them withholds it.
+func (c *Core) credit(sent timing.Instant, via string, contents ...roll.Roll) {
 	if sent.After(c.sent) {
 		c.sent = sent
 		c.via = via
 	}
-	if sent.After(c.permitted) && !content.Withholds(c.cfg.Boot) {
+	if sent.After(c.permitted) && !slices.ContainsFunc(contents, c.withholds) {
 		c.permitted = sent
 	}
 }
+
+func (c *Core) withholds(r roll.Roll) bool { return r.Withholds(c.cfg.Boot) }
 
 // newest returns the content of the highest serial, proven or not.
 func (c *Core) newest() roll.Roll {

@@ -172,7 +172,7 @@ func (c *Core) unfit() (Reason, string) {
 		return ReasonDeviceFailed, c.held.Err
 	case !c.inUse.Armed && c.api.IsZero():
 		return ReasonNoRoll, "no roll was read from the API yet"
-	case !c.inUse.Armed && c.newest().Withholds(c.cfg.Boot):
+	case !c.inUse.Armed && (c.withholds(c.known) || c.withholds(c.rumour)):
 		return ReasonWithheld, "the Roll withholds this boot"
 	case !c.quorate || !c.inUse.Armed && !c.enough || c.peersLongLost():
 		return ReasonPeersLost, "fewer than a quorum of witnesses answer: is the agents' port open between nodes?"
