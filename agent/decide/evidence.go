@@ -47,7 +47,7 @@ func (c *Core) rollRead(e RollRead) {
 	c.apiMissed = false
 	c.api = c.api.Later(e.Sent)
 	c.checkHistory(e)
-	if e.Roll.Serial > c.known.Serial {
+	if e.Roll.Serial > c.known.Serial || c.broken != "" {
 		c.learn(e.Roll)
 	}
 	if c.broken == "" && (c.memory == nil || e.Roll.Serial > c.memory.Serial) {
@@ -91,7 +91,9 @@ func (c *Core) checkHistory(e RollRead) {
 	}
 }
 
-// startHistory forgets every content and statement of the line before.
+// startHistory forgets every content and statement of the line before. While
+// the history is broken the serial says nothing about which content is newer:
+// the API's counts, and what peers tell can extend but never replace it.
 func (c *Core) startHistory(history, broken string) {
 	c.history = history
 	c.broken = broken
@@ -139,6 +141,10 @@ func (c *Core) tally() {
 	if !ok {
 		return
 	}
+	if c.broken != "" {
+		c.credit(held.Sent, "witness", c.known, held.Roll)
+		return
+	}
 	if held.Roll.Serial > c.known.Serial {
 		c.learn(held.Roll)
 	}
@@ -149,6 +155,10 @@ func (c *Core) tally() {
 // but it never latches: if it withholds this boot, everybody is asked (A1, A5).
 func (c *Core) relayed(from string, r roll.Held) {
 	if c.history == "" || r.Roll.History != c.history {
+		return
+	}
+	if c.broken != "" {
+		c.credit(r.Sent, "relay", c.known, r.Roll)
 		return
 	}
 	if r.Roll.Serial > c.rumour.Serial {
@@ -164,7 +174,7 @@ func (c *Core) relayed(from string, r roll.Held) {
 // credit records a roll that was true as of sent, with the contents to judge
 // by: it lets this boot pet if none of them withholds it.
 func (c *Core) credit(sent timing.Instant, via string, contents ...roll.Roll) {
-	if sent.After(c.sent) {
+	if sent.After(c.sent) && (c.broken == "" || via == "api") {
 		c.sent = sent
 		c.via = via
 	}
