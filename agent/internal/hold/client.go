@@ -30,8 +30,9 @@ var ErrReplaced = errors.New("connection to the holder broke before it answered"
 //
 // A Client connects again when its holder was restarted. Calls that may safely
 // come twice and late (Status, Arm, Extend and Latch) are then sent once more.
-// Free, Disarm and SetTimeout are not: on a new connection they could undo what
-// another agent has armed meanwhile.
+// Free, Disarm, SetTimeout and Coast are not: on a new connection they could
+// undo what another agent has armed meanwhile. The Status tells what became of
+// them.
 type Client struct {
 	path string
 
@@ -85,6 +86,24 @@ func (c *Client) SetTimeout(ctx context.Context, t time.Duration, petUntil timin
 	return c.call(ctx, Request{Op: OpSetTimeout, Timeout: t, PetUntil: petUntil})
 }
 
+// Coast is for a host that shuts down in order. It sets the long timeout t of
+// an armed holder by one last ping, for which petUntil must lie ahead, and the
+// holder is Coasting: the device runs on and is never pinged again in this
+// boot, petUntil binds no more, and every other call but Status and Latch is
+// ErrRefused. So a shutdown that hangs is reset by the device, t after this
+// call, and whoever counts on that needs the node to have published t, called
+// the roll and adopted it before (PROTOCOL.md §4 and the end of §9).
+//
+// Errors are those of SetTimeout, and the holder is then armed as before:
+// ErrExpired, ErrDevice where the device cannot count t, ErrRefused where it
+// makes a longer timeout of it, ErrLatched where it then keeps that, ErrNotArmed
+// where there is nothing to coast with. ErrInvalid comes from a holder that is
+// too old to coast. A holder that coasts already is not pinged and goes on with
+// the timeout that the Status tells.
+func (c *Client) Coast(ctx context.Context, t time.Duration, petUntil timing.Instant) (Status, error) {
+	return c.call(ctx, Request{Op: OpCoast, Timeout: t, PetUntil: petUntil})
+}
+
 // Latch resets the host at once (A1). Where that works nobody returns.
 func (c *Client) Latch(ctx context.Context) (Status, error) {
 	return c.call(ctx, Request{Op: OpLatch})
@@ -110,7 +129,7 @@ func (c *Client) call(ctx context.Context, q Request) (Status, error) {
 	defer cancel()
 	q.Seq = c.seq
 	c.seq++
-	repeatable := q.Op != OpFree && q.Op != OpDisarm && q.Op != OpSetTimeout
+	repeatable := q.Op != OpFree && q.Op != OpDisarm && q.Op != OpSetTimeout && q.Op != OpCoast
 	fresh := c.conn == nil
 	if fresh && !repeatable {
 		return Status{}, fmt.Errorf("%v: %w", q.Op, ErrReplaced)

@@ -58,8 +58,8 @@ func (m *Machine) opened(a Action, r Result, now timing.Instant) (Action, error)
 func (m *Machine) timeoutSet(a Action, r Result, now timing.Instant) (Action, error) {
 	protected := m.state == Armed && m.origin == StateUnknown
 	longer := r.Timeout > max(a.Timeout, m.timeout)
-	undo, unsure := m.undo, m.unsure
-	m.undo, m.unsure = false, false
+	undo, unsure, last := m.undo, m.unsure, m.last
+	m.undo, m.unsure, m.last = false, false, false
 	if r.Err != nil {
 		m.lastError = r.Err.Error()
 		err := refuse(ErrDevice, "%s", m.lastError)
@@ -94,6 +94,8 @@ func (m *Machine) timeoutSet(a Action, r Result, now timing.Instant) (Action, er
 		return Action{Act: SetTimeout, Timeout: m.timeout}, nil
 	case undo:
 		return Action{}, refuse(ErrRefused, "the device makes a longer timeout of the one asked for; %v is in force", m.timeout)
+	case last:
+		m.state, m.petUntil = Coasting, timing.Instant{}
 	}
 	return Action{}, nil
 }

@@ -87,6 +87,8 @@ const (
 //     after petUntil and more than δ after its check (overrun).
 //   - Latched is for ever: the only action is Reset.
 //   - petUntil never moves back while Armed.
+//   - Coasting is for ever, too, but for a Latch: nothing pings, no deadline
+//     passes, and the dog decides.
 //
 // The caller feeds it instants that never go back, carries out each Action
 // before the next call, and does nothing between reading the clock and the
@@ -105,6 +107,7 @@ type Machine struct {
 	nowayout bool
 	origin   State // while arming: the state to fall back to
 	undo     bool  // SetTimeout under way only restores the old T
+	last     bool  // SetTimeout under way is the last ping, by OpCoast
 	unsure   bool  // until it has worked, the T in force is too long
 	leaving  bool  // told to terminate
 	refusal  error // why this holder must never open the device
@@ -133,15 +136,22 @@ func (m *Machine) Request(q Request, now timing.Instant) (Action, error) {
 		return Action{}, nil
 	case OpLatch:
 		return m.latch("A1: the agent asked for it")
+	default:
+	}
+	if m.state == Coasting {
+		return m.coasting(q)
+	}
+	switch q.Op {
 	case OpArm:
 		return m.arm(q, now)
-	case OpExtend, OpSetTimeout:
+	case OpExtend, OpSetTimeout, OpCoast:
 		return m.extend(q, now)
 	case OpFree:
 		m.free()
 		return Action{}, nil
 	case OpDisarm:
 		return m.disarm()
+	default:
 	}
 	return Action{}, refuse(ErrInvalid, "unknown operation %d", uint8(q.Op))
 }
@@ -194,12 +204,22 @@ func (m *Machine) extend(q Request, now timing.Instant) (Action, error) {
 	switch {
 	case q.Op == OpExtend && err != nil && q.PetUntil.Passed(now):
 		return Action{}, nil // older than what is in force: ignored
-	case err != nil || q.Op == OpExtend || q.Timeout == m.timeout:
+	case err != nil || q.Op == OpExtend || q.Op == OpSetTimeout && q.Timeout == m.timeout:
 		return Action{}, err
 	case !m.open:
 		return Action{}, refuse(ErrDevice, "it is not open: %s", m.lastError)
 	}
+	m.last = q.Op == OpCoast
 	return Action{Act: SetTimeout, Timeout: q.Timeout}, nil
+}
+
+// coasting answers what would change a holder that coasts.
+func (m *Machine) coasting(q Request) (Action, error) {
+	if q.Op == OpCoast {
+		return Action{}, nil // done already; the T in force stays
+	}
+	return Action{}, refuse(ErrRefused,
+		"the holder coasts with a timeout of %v because the host shuts down: reboot the host, its next boot can be armed", m.timeout)
 }
 
 // free needs no device: it only takes the deadline away.
@@ -230,6 +250,10 @@ func (m *Machine) disarm() (Action, error) {
 // can close the last descriptor, which pings, an armed holder leaves only
 // while petUntil is more than δ ahead, else stays for the next Extend or the
 // latch. A latched one never leaves.
+//
+// A coasting holder leaves at once and closes nothing in order. Where its
+// descriptor is the last one, the kernel's close pings once: that is one of
+// the u ungated pings that the promise counts at the long T.
 func (m *Machine) Terminate(now timing.Instant) (Action, error) {
 	m.checked, m.leaving = now, true
 	switch {
@@ -256,7 +280,7 @@ func (m *Machine) Tick(now timing.Instant) (Action, error) {
 			return action, err
 		}
 	}
-	if m.state == Idle || !m.due.Passed(now) {
+	if m.state == Idle || m.state == Coasting || !m.due.Passed(now) {
 		return Action{}, nil
 	}
 	switch {
@@ -269,14 +293,14 @@ func (m *Machine) Tick(now timing.Instant) (Action, error) {
 }
 
 // Next returns the instant at which Tick must be called, and whether there is
-// one: an idle holder waits for its agent only.
+// one: a holder that is idle or coasts waits for its agent only.
 func (m *Machine) Next() (timing.Instant, bool) {
 	switch m.state {
 	case Armed:
 		return m.due.Earlier(m.petUntil), true
 	case Free, Latched:
 		return m.due, true
-	case StateUnknown, Idle:
+	case StateUnknown, Idle, Coasting:
 	}
 	return timing.Instant{}, false
 }

@@ -13,7 +13,8 @@ import (
 // A Record is what a holder leaves for its successor in the same boot.
 type Record struct {
 	State State
-	// Timeout is T, PetUntil the deadline; zero unless Armed (T also in Free).
+	// Timeout is T, PetUntil the deadline; zero unless Armed (T also in Free
+	// and Coasting).
 	Timeout  time.Duration
 	PetUntil timing.Instant
 }
@@ -109,7 +110,7 @@ func ReadMarker(m []byte, boot string) (Record, Verdict) {
 	rec := Record{State: State(state), Timeout: s.duration()}
 	rec.PetUntil = s.instant()
 	sum := s.u64()
-	if s.bad != "" || state < uint64(Idle) || state > uint64(Latched) || sum != checksum(m, slot) {
+	if s.bad != "" || state < uint64(Idle) || state > uint64(lastState) || sum != checksum(m, slot) {
 		return Record{}, Corrupt
 	}
 	return rec, Ours

@@ -28,9 +28,12 @@ const (
 	OpFree
 	// OpDisarm stops the device by a magic close.
 	OpDisarm
+	// OpCoast sets the long T of a host that shuts down, by the last ping of
+	// this boot, and needs a petUntil for it like OpSetTimeout.
+	OpCoast
 )
 
-const lastOp = OpDisarm
+const lastOp = OpCoast
 
 // String returns the name of the operation.
 func (o Op) String() string {
@@ -49,6 +52,8 @@ func (o Op) String() string {
 		return "Free"
 	case OpDisarm:
 		return "Disarm"
+	case OpCoast:
+		return "Coast"
 	}
 	return fmt.Sprintf("Op(%d)", uint8(o))
 }
@@ -58,9 +63,9 @@ type Request struct {
 	// Seq comes back in the reply.
 	Seq uint64
 	Op  Op
-	// Timeout is T, for OpArm and OpSetTimeout.
+	// Timeout is T, for OpArm, OpSetTimeout and OpCoast.
 	Timeout time.Duration
-	// PetUntil is the deadline, for OpArm, OpExtend and OpSetTimeout.
+	// PetUntil is the deadline, for OpArm, OpExtend, OpSetTimeout and OpCoast.
 	PetUntil timing.Instant
 }
 

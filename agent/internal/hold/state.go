@@ -19,7 +19,13 @@ const (
 	// Latched: the device will never be pinged again in this boot, and the
 	// host is being reset (A1, A6).
 	Latched
+	// Coasting: the host shuts down. The device runs on with a long T and is
+	// never pinged again in this boot; nothing passes and nothing is reset but
+	// by the dog itself, or by a Latch.
+	Coasting
 )
+
+const lastState = Coasting
 
 // String returns the name that logs, NodeGuards and the CLI show.
 func (s State) String() string {
@@ -34,6 +40,8 @@ func (s State) String() string {
 		return "Free"
 	case Latched:
 		return "Latched"
+	case Coasting:
+		return "Coasting"
 	}
 	return fmt.Sprintf("State(%d)", uint8(s))
 }

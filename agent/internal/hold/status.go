@@ -148,7 +148,7 @@ func DecodeReply(b []byte) (Reply, error) {
 			r.fail("a reserved byte that is not zero")
 		}
 	}
-	if s.State > Latched || s.Device.Kind > watchdog.KindFile || uint8(code) > lastCode || code == 0 && text != "" {
+	if s.State > lastState || s.Device.Kind > watchdog.KindFile || uint8(code) > lastCode || code == 0 && text != "" {
 		r.fail("an unknown state, kind or error")
 	}
 	if r.bad != "" {

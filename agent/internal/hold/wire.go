@@ -11,7 +11,9 @@ import (
 )
 
 // Protocol is the version of the messages and of the marker. A holder outlives
-// the agents that talk to it, so a new agent must still speak it.
+// the agents that talk to it, so a new agent must still speak it. An operation
+// or a state more is no new version: an older holder refuses the one by
+// ErrInvalid, and neither pings nor resets for a marker with the other.
 const Protocol = 1
 
 // A writer fills a message of fixed size from front to back.
