@@ -115,7 +115,10 @@ func (c *Core) forgive(late time.Duration) {
 
 // judgeWitnesses finds out whether a witness roll could be had at all.
 func (c *Core) judgeWitnesses() {
-	enough := c.spec != nil && slices.ContainsFunc(c.known.Epochs, c.reaches)
+	if c.spec == nil {
+		return
+	}
+	enough := slices.ContainsFunc(c.known.Epochs, c.reaches)
 	if enough != c.enough {
 		c.enough = enough
 		c.since = c.now

@@ -119,8 +119,11 @@ func (c *Core) settle() {
 // make none.
 func (c *Core) goal() timing.Promise {
 	c.reason, c.detail = c.unfit()
-	if c.reason != ReasonNone {
+	switch {
+	case c.reason != ReasonNone:
 		return timing.Promise{}
+	case c.spec == nil:
+		return c.inUse
 	}
 	p := c.spec.Profile
 	g := timing.Promise{
@@ -160,9 +163,9 @@ func (c *Core) unfit() (Reason, string) {
 		return ReasonStopping, "the agent was asked to stop"
 	case c.cfg.Forbidden != ReasonNone:
 		return c.cfg.Forbidden, "the host forbids it"
-	case c.spec == nil:
+	case c.spec == nil && !c.inUse.Armed:
 		return ReasonNoGuard, "the controller has not spoken yet: is picket-controller running?"
-	case c.spec.Unarmed != "":
+	case c.spec != nil && c.spec.Unarmed != "":
 		return Reason(c.spec.Unarmed), "the controller says so"
 	case c.pruned != "":
 		return ReasonPruned, "the API server drops status field " + c.pruned + ": update Picket's CRDs"
