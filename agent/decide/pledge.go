@@ -46,8 +46,8 @@ func (c *Core) holderSaid(e Held) {
 }
 
 // resume goes on where an earlier run of the agent left the holder. If that
-// run's promise is lost, the new one assumes the easiest that can have been
-// published, extends nothing under it, and publishes before it goes on.
+// run's promise is lost, nobody knows what the NodeGuard says: the new one
+// extends nothing, becomes unarmed by the handshake and arms again.
 func (c *Core) resume() {
 	switch c.held.Mode {
 	case HoldLatched:
@@ -61,7 +61,7 @@ func (c *Core) resume() {
 	}
 	c.inUse = c.cfg.Memory.Promise
 	if !c.inUse.Armed {
-		c.inUse = timing.Promise{Armed: true}
+		c.inUse = timing.Promise{Armed: true} // easier than anything, and true of nothing
 	}
 	c.granted = c.held.PetUntil
 	c.enough, c.quorate, c.since = true, true, c.now
@@ -159,6 +159,8 @@ func (c *Core) timeout(bound time.Duration) time.Duration {
 // none.
 func (c *Core) unfit() (Reason, string) {
 	switch {
+	case c.unsure():
+		return ReasonMemoryLost, "the agent restarted without its memory"
 	case c.leaving && !c.shutdown:
 		return ReasonStopping, "the agent was asked to stop"
 	case c.cfg.Forbidden != ReasonNone:
@@ -182,6 +184,9 @@ func (c *Core) unfit() (Reason, string) {
 	}
 	return ReasonNone, ""
 }
+
+// unsure reports whether the holder gates under a promise that nobody knows.
+func (c *Core) unsure() bool { return c.inUse.Armed && c.inUse.RollLife == 0 }
 
 // peersLongLost applies A7's second half: with the API fine and the witnesses
 // away, the next API blip would reset this node for nothing.

@@ -64,6 +64,7 @@ const (
 	ReasonNoRoll       Reason = "NoRollYet"
 	ReasonNoWatchdog   Reason = "NoWatchdog"
 	ReasonDeviceFailed Reason = "WatchdogFailed"
+	ReasonMemoryLost   Reason = "MemoryLost"
 	ReasonPeersLost    Reason = "PeersLost"
 	ReasonWithheld     Reason = "Withheld"
 	ReasonStopping     Reason = "Stopping"
