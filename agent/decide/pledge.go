@@ -96,8 +96,15 @@ func (c *Core) propose(p timing.Promise) {
 // gated reports whether the holder may be enforcing petUntil now.
 func (c *Core) gated() bool { return c.inUse.Armed }
 
-// settle moves the promise towards what the node should be.
+// settle moves the promise towards what the node should be. A node that coasts
+// stays what it is: each order more would ping the device once more.
 func (c *Core) settle() {
+	if c.coasting {
+		if !c.unsure() {
+			c.propose(c.inUse)
+		}
+		return
+	}
 	c.want = c.goal()
 	switch {
 	case c.want == c.inUse:
@@ -268,6 +275,8 @@ func (c *Core) stand() (Phase, Reason, string) {
 		return Latched, c.latchReason, "resetting"
 	case !c.holder:
 		return PhaseUnknown, ReasonNone, "waiting for the holder"
+	case c.coasting:
+		return Armed, ReasonShutdown, "the host is shutting down"
 	case c.inUse.Armed && !c.want.Armed:
 		return Leaving, c.reason, c.detail
 	case c.inUse.Armed && c.shutdown:
