@@ -71,8 +71,11 @@ func (c *Core) resume() {
 	c.note(A2, "the holder is still gating: going on under %s", describe(c.inUse))
 }
 
-// obeyed reports whether the holder's last word follows the last wish.
-func (c *Core) obeyed() bool { return c.held.Order == c.order && c.held.Err == "" }
+// obeyed reports whether the holder's last word follows the last wish of this
+// run of the agent: before the first one, nothing is confirmed.
+func (c *Core) obeyed() bool {
+	return c.order != 0 && c.held.Order == c.order && c.held.Err == ""
+}
 
 // published takes an acknowledgement, if it is of the offer that stands: one
 // that was sent before, or that says something else, acknowledges nothing.
