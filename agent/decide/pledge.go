@@ -222,10 +222,12 @@ func (c *Core) adopt() {
 	c.inUse = c.offer
 }
 
-// confirmArmed arms: the holder gates first, and only then is it published.
+// confirmArmed arms: the holder gates first, and only then is it published. A
+// deadline that was granted under a longer L must not be ahead any more.
 func (c *Core) confirmArmed() {
 	c.propose(timing.Promise{})
-	if !c.obeyed() || c.last.Hold != HoldArmed || c.held.Mode != HoldArmed || c.granted.Passed(c.now) {
+	gates := c.obeyed() && c.last.Hold == HoldArmed && c.held.Mode == HoldArmed
+	if !gates || c.granted.Passed(c.now) || !c.withinLife() {
 		return
 	}
 	p := c.want
@@ -240,13 +242,15 @@ func (c *Core) confirmArmed() {
 // L is still ahead.
 func (c *Core) ease() {
 	c.propose(c.inUse)
-	overtaken := !c.granted.After(c.permitted.Add(c.want.RollLife))
-	if c.obeyed() && c.held.Mode == HoldArmed && c.held.Timeout <= c.want.Timeout && overtaken {
+	if c.obeyed() && c.held.Mode == HoldArmed && c.held.Timeout <= c.want.Timeout && c.withinLife() {
 		c.inUse = c.want
 		c.inUse.Timeout = c.held.Timeout
 		c.propose(c.inUse)
 	}
 }
+
+// withinLife reports whether no deadline is ahead that a longer L granted.
+func (c *Core) withinLife() bool { return c.granted.Elapsed(c.permitted.Add(c.want.RollLife)) >= 0 }
 
 // target returns the timeout to set: the goal's as soon as it is no harder
 // than what is in use.
