@@ -25,7 +25,7 @@ type pledge struct {
 	held   Held   // the holder's last word
 	holder bool   // the holder has spoken
 
-	asked, got time.Duration // the timeout asked for last, and what the driver made of it
+	asked, got time.Duration // a timeout that the driver rounded, and what it made of it
 
 	reason Reason
 	detail string
@@ -40,7 +40,7 @@ func (c *Core) holderSaid(e Held) {
 		c.holder = true
 		c.resume()
 	}
-	if e.Mode == HoldArmed && c.obeyed() {
+	if e.Mode == HoldArmed && c.obeyed() && (e.Timeout != c.last.Timeout || c.asked == c.last.Timeout) {
 		c.asked, c.got = c.last.Timeout, e.Timeout
 	}
 }
