@@ -84,6 +84,8 @@ type Device struct {
 	Granule time.Duration // timeouts are multiples of it
 	Kappa   int           // κ·1000
 	Ungated int           // u
+	// PetDelay is the δ that the holder enforces.
+	PetDelay time.Duration
 }
 
 // Published says that the API server has stored this status: the write was

@@ -137,7 +137,7 @@ func (c *Core) goal() timing.Promise {
 	}
 	p := c.spec.Profile
 	g := timing.Promise{
-		Armed: true, RollLife: p.RollLife, PetDelay: p.PetDelay,
+		Armed: true, RollLife: p.RollLife, PetDelay: max(p.PetDelay, c.held.Device.PetDelay),
 		Timeout: c.timeout(p.RealTimeout), Kappa: c.held.Device.Kappa, Ungated: c.held.Device.Ungated,
 	}
 	if c.shutdown {
