@@ -117,8 +117,16 @@ func (c *Core) take(e Event) {
 	}
 }
 
-// guided takes the controller's word.
+// guided takes the controller's word. A profile that breaks its own
+// inequalities would reset every node that follows it, and is refused.
 func (c *Core) guided(s Spec) {
+	if err := s.Profile.Validate(); err != nil {
+		c.note(A12, "profile refused: %v", err)
+		if c.spec == nil {
+			return
+		}
+		s.Profile = c.spec.Profile
+	}
 	c.spec = &s
 	c.setNeighbours(s.Neighbours)
 	c.setWitnesses(s.Witnesses)
@@ -177,7 +185,7 @@ func (c *Core) latch(rule Rule, reason Reason, format string, args ...any) {
 // checkFencedBoot applies A14: the controller says that this very boot was
 // fenced to the end, so its volumes have moved.
 func (c *Core) checkFencedBoot() {
-	if c.spec != nil && c.spec.FencedBoot == c.cfg.Boot {
+	if c.spec != nil && c.spec.FencedBoot != "" && c.spec.FencedBoot == c.cfg.Boot {
 		c.latch(A14, ReasonFenced, "this boot was fenced and its volumes have moved: resetting")
 	}
 }
