@@ -36,6 +36,9 @@ func (c *Core) holderSaid(e Held) {
 		c.note(A11, "watchdog: %s", e.Err)
 	}
 	c.held = e
+	if e.Mode == HoldLatched {
+		c.latch(A6, ReasonDeadline, "the holder has latched")
+	}
 	if !c.holder {
 		c.holder = true
 		c.resume()
@@ -50,13 +53,10 @@ func (c *Core) holderSaid(e Held) {
 // extends nothing, becomes unarmed by the handshake and arms again.
 func (c *Core) resume() {
 	switch c.held.Mode {
-	case HoldLatched:
-		c.latch(A6, ReasonDeadline, "the holder has latched")
-		return
 	case HoldCoast:
 		c.shutdown, c.coasting = true, true
 	case HoldArmed:
-	case HoldUnknown, HoldIdle, HoldFree:
+	case HoldUnknown, HoldIdle, HoldFree, HoldLatched:
 		return
 	}
 	c.inUse = c.cfg.Memory.Promise
@@ -173,6 +173,8 @@ func (c *Core) unfit() (Reason, string) {
 		return ReasonMemoryLost, "the agent restarted without its memory"
 	case c.leaving && !c.shutdown:
 		return ReasonStopping, "the agent was asked to stop"
+	case c.shutdown && !c.inUse.Armed:
+		return ReasonShutdown, "the host is shutting down"
 	case c.cfg.Forbidden != ReasonNone:
 		return c.cfg.Forbidden, "the host forbids it"
 	case c.spec == nil && !c.inUse.Armed:
