@@ -23,7 +23,8 @@ func (c *Core) schedule() (Ask, timing.Instant) {
 		return c.scheduleFirst()
 	}
 	p := c.spec.Profile
-	c.noteStale(c.sent.IsZero() || c.sent.Age(c.now) >= p.RollLife/2)
+	newest := c.freshest()
+	c.noteStale(newest.IsZero() || newest.Age(c.now) >= p.RollLife/2)
 	wake := c.now.Add(p.Heartbeat / 2)
 
 	var ask Ask
@@ -87,6 +88,15 @@ func (c *Core) pollEvery() time.Duration {
 func (c *Core) callsRoll() bool {
 	waits := c.inUse.Harder(c.want) || c.shutdown && !c.coasting
 	return waits && !c.ackedAt.IsZero() && !c.api.After(c.ackedAt)
+}
+
+// freshest returns the send time of the newest roll: for a node that is gated,
+// of the newest that lets it pet.
+func (c *Core) freshest() timing.Instant {
+	if c.gated() {
+		return c.permitted
+	}
+	return c.sent
 }
 
 func (c *Core) noteStale(stale bool) {
