@@ -54,6 +54,14 @@ type Memory struct {
 	Promise timing.Promise
 }
 
+// Validate returns an error for a memory whose Roll no controller has written.
+func (m Memory) Validate() error {
+	if m.Roll == nil {
+		return nil
+	}
+	return m.Roll.Validate()
+}
+
 // Ask names the questions to send.
 type Ask struct {
 	API        bool // one linearizable read

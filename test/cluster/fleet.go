@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/picket-dev/picket/deploy"
 	"github.com/picket-dev/picket/proto/api/client"
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/test/cluster/machine"
@@ -28,7 +30,6 @@ const namespace = "picket"
 type fleet struct {
 	*stage.Stage
 	dir      string
-	root     string // of the project
 	bin      binaries
 	petDelay time.Duration
 	policy   v1alpha1.FencingPolicySpec
@@ -44,18 +45,19 @@ type controller struct {
 	api  *proxy.API
 	argv []string
 	log  string
-	proc *proc.Process
+
+	mu      sync.Mutex
+	proc    *proc.Process
+	stopped bool
 }
 
 // prepare installs Picket before the first machine boots: manifests, policy,
 // and a token for each agent, bound to its Node.
 func (f *fleet) prepare(ctx context.Context) error {
-	for _, path := range []string{"deploy/crds", "deploy/base"} {
-		if err := f.Plane.ApplyPath(ctx, filepath.Join(f.root, path)); err != nil {
-			return err
-		}
+	err := f.install(ctx)
+	if err != nil {
+		return err
 	}
-	var err error
 	if f.client, err = client.New(f.Plane.Config(), nil); err != nil {
 		return err
 	}
@@ -66,6 +68,24 @@ func (f *fleet) prepare(ctx context.Context) error {
 	}
 	for _, n := range f.Nodes {
 		if err := f.refreshToken(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// install applies Picket's manifests, each in the order in which it must come.
+func (f *fleet) install(ctx context.Context) error {
+	definitions, err := deploy.CRDs()
+	if err != nil {
+		return err
+	}
+	base, err := deploy.Base()
+	if err != nil {
+		return err
+	}
+	for _, object := range append(definitions, base...) {
+		if err := f.Plane.Apply(ctx, object); err != nil {
 			return err
 		}
 	}
@@ -101,16 +121,15 @@ func (f *fleet) commands(n *stage.Node, b machine.Boot) []proc.Command {
 		"testDevice": map[string]any{"minTimeout": "500ms", "maxTimeout": "1h", "granularity": "10ms", "kappa": 1020},
 	}
 	agent := map[string]any{
-		"node": n.Name, "root": b.Machine.Root, "run": run, "state": filepath.Join(b.Machine.Root, "var/lib/picket"),
+		"node": n.Name, "root": b.Machine.Root,
 		"holder":    socket,
 		"listen":    fmt.Sprintf("%s:%d", n.Addr, stage.ListenPort),
 		"advertise": []string{fmt.Sprintf("%s:%d", n.Addr, stage.AdvertisedPort)},
 		"api": map[string]any{
 			"endpoints": []string{n.API.URL()}, "ca": f.Plane.CA().File(), "token": f.path(n.Name + ".token"),
 		},
-		"kubeletRoot": filepath.Join(b.Machine.Root, "var/lib/kubelet"),
-		"mountInfo":   filepath.Join(b.Machine.Root, "proc/1/mountinfo"),
-		"stopWithin":  "10s",
+		"storage":    map[string]any{"mountInfo": filepath.Join(b.Machine.Root, "proc/1/mountinfo")},
+		"stopWithin": "10s",
 	}
 	holderFile, agentFile := filepath.Join(run, "holder.json"), filepath.Join(run, "agent.yaml")
 	must(writeJSON(holderFile, holder))
@@ -162,32 +181,68 @@ func (f *fleet) startController(ctx context.Context) (*controller, error) {
 		return nil, err
 	}
 	c.log = f.path(c.name + ".log")
-	c.argv = []string{f.bin.controller, "--kubeconfig", kubeconfig, "--namespace", namespace, "--leader-elect-identity", c.name}
+	c.argv = []string{f.bin.controller, "--kubeconfig", kubeconfig, "--namespace", namespace, "--identity", c.name}
 	f.controllers = append(f.controllers, c)
 	return c, c.start()
 }
 
+// start starts the replica and, as a Deployment would, starts it again whenever
+// it ends by itself: a leader that lost its lease exits.
 func (c *controller) start() error {
-	var err error
-	c.proc, err = proc.Start(proc.Command{Name: c.name, Argv: c.argv, Log: c.log})
-	return err
+	p, err := proc.Start(proc.Command{Name: c.name, Argv: c.argv, Log: c.log})
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.proc = p
+	c.mu.Unlock()
+	go func() {
+		<-p.Done()
+		time.Sleep(restartAfter)
+		c.mu.Lock()
+		again := c.proc == p && !c.stopped
+		c.mu.Unlock()
+		if again {
+			_ = c.start()
+		}
+	}()
+	return nil
 }
 
-// kill ends the replica without a word.
+// restartAfter is how long a controller that ended stays away.
+const restartAfter = 500 * time.Millisecond
+
+// current is the process that runs now, or ran last.
+func (c *controller) current() *proc.Process {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.proc
+}
+
+// kill ends the replica's process without a word; it is started again.
 func (c *controller) kill() {
-	c.proc.KillGroup()
-	<-c.proc.Done()
+	p := c.current()
+	p.KillGroup()
+	<-p.Done()
 }
 
-func (c *controller) pause() error  { return c.proc.Signal(syscall.SIGSTOP) }
-func (c *controller) resume() error { return c.proc.Signal(syscall.SIGCONT) }
+func (c *controller) pause() error  { return c.current().Signal(syscall.SIGSTOP) }
+func (c *controller) resume() error { return c.current().Signal(syscall.SIGCONT) }
+
+// end ends the replica for good.
+func (c *controller) end() {
+	c.mu.Lock()
+	c.stopped = true
+	c.mu.Unlock()
+	_ = c.resume()
+	c.kill()
+}
 
 // stop ends all controllers.
 func (f *fleet) stop() {
 	for _, c := range f.controllers {
-		if c.proc != nil {
-			_ = c.resume()
-			c.kill()
+		if c.current() != nil {
+			c.end()
 		}
 	}
 }

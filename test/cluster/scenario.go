@@ -7,7 +7,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
@@ -153,10 +152,11 @@ func begin(ctx context.Context, s scenario, o options) (*run, error) {
 	if s.setup != nil {
 		s.setup(&setup{stage: &so, policy: &policy})
 	}
-	f := &fleet{dir: dir, root: projectRoot(), bin: o.bin, petDelay: profile.PetDelay, policy: policy}
+	f := &fleet{dir: dir, bin: o.bin, petDelay: profile.PetDelay, policy: policy}
 	r := &run{fleet: f, profile: profile, start: rawclock.Now(), doomed: make(map[string]bool), out: o.progress}
 	so.Commands = func(n *stage.Node, b machine.Boot) []stageCommand { return f.commands(n, b) }
 	so.Machine.Notify = r.machineEvent
+	so.Machine.Files = map[string]string{"proc/1/mountinfo": ""}
 	so.Prepare = func(st *stage.Stage) error {
 		f.Stage = st
 		if err := f.prepare(ctx); err != nil {
@@ -172,12 +172,6 @@ func begin(ctx context.Context, s scenario, o options) (*run, error) {
 	r.start = rawclock.Now()
 	go r.narrate(ctx)
 	return r, nil
-}
-
-// projectRoot is where go.mod lies; this file is two directories below it.
-func projectRoot() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
 // fences are the out-of-service taints that the judge of the disks goes by.

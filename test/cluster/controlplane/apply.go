@@ -133,13 +133,14 @@ func (p *Plane) waitEstablished(ctx context.Context, name string) error {
 		if err != nil {
 			return false, err
 		}
-		conditions, _, err := unstructured.NestedSlice(crd.Object, "status", "conditions")
+		// Until the API server has judged the CRD its conditions are null.
+		conditions, _, _ := unstructured.NestedSlice(crd.Object, "status", "conditions")
 		for _, c := range conditions {
 			condition, ok := c.(map[string]any)
 			if ok && condition["type"] == "Established" && condition["status"] == "True" {
 				return true, nil
 			}
 		}
-		return false, err
+		return false, nil
 	})
 }

@@ -1,0 +1,255 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/picket-dev/picket/agent/decide"
+	"github.com/picket-dev/picket/agent/internal/clock"
+	"github.com/picket-dev/picket/agent/internal/host"
+	"github.com/picket-dev/picket/agent/internal/kube"
+	"github.com/picket-dev/picket/agent/internal/link"
+	"github.com/picket-dev/picket/agent/internal/peer"
+	"github.com/picket-dev/picket/proto/api/v1alpha1"
+	"github.com/picket-dev/picket/proto/timing"
+)
+
+// A Daemon is the agent of one node.
+type Daemon struct {
+	config   Config
+	version  string
+	log      *slog.Logger
+	machine  host.Identity
+	identity *peer.Identity
+	api      *kube.API
+	server   *peer.Server
+	client   *peer.Client
+	beats    *peer.Heartbeater
+	keeper   *keeper
+	memory   *host.Memory[decide.Memory]
+	guidance *host.Memory[guidance]
+	budget   *host.Budget
+	journal  *journal
+
+	events    chan decide.Event
+	statuses  mailbox[decide.Status]
+	republish mailbox[struct{}]
+
+	verdict atomic.Pointer[decide.Verdict] // the newest, for the admin service
+	spec    atomic.Pointer[v1alpha1.NodeGuardSpec]
+
+	// Owned by the goroutine of loop.
+	core     *decide.Core
+	stored   decide.Memory
+	answered peer.Answers
+
+	// Owned by the goroutine of publish.
+	writes     int64
+	conditions map[string]metav1.Condition
+	storage    v1alpha1.Storage
+}
+
+// Run runs the agent until ctx ends and it has become unarmed, or could not in
+// time. The error says why it could not run at all.
+func Run(ctx context.Context, c Config, version string, log *slog.Logger) error {
+	d, err := newDaemon(c, version, log)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for peers: %w", err)
+	}
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	for _, run := range []func(context.Context){
+		d.journal.run, d.keeper.run, d.beats.Run, d.publish, d.watchGuard, d.watchLinks, d.serveAdmin,
+	} {
+		running.Go(func() { run(work) })
+	}
+	running.Go(func() {
+		if err := d.server.Serve(listener); err != nil {
+			log.Error("peers cannot reach this agent", "err", err)
+		}
+	})
+	d.loop(ctx, work)
+	return nil
+}
+
+// loop owns the core: events go in one by one, and each verdict is carried out
+// before the next event.
+func (d *Daemon) loop(ctx, work context.Context) {
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	stop := ctx.Done()
+	var giveUp <-chan time.Time
+	for {
+		var v decide.Verdict
+		select {
+		case e := <-d.events:
+			v = d.step(e)
+		case <-wake.C:
+			v = d.step(decide.Tick{})
+		case <-stop:
+			stop = nil
+			giveUp = time.After(d.config.StopWithin.Duration)
+			v = d.step(d.farewell())
+		case <-giveUp:
+			d.log.Error("could not become unarmed in time: leaving armed, the node will reset", "rule", "A13")
+			return
+		}
+		d.carryOut(work, v)
+		if v.Done {
+			return
+		}
+		wake.Reset(v.Wake.Elapsed(clock.Now()) * -1)
+	}
+}
+
+// farewell tells an orderly shutdown of the host from a mere stop of the agent.
+func (d *Daemon) farewell() decide.Event {
+	if host.ShuttingDown(d.config.host()) {
+		return decide.Shutdown{}
+	}
+	return decide.Stop{}
+}
+
+func (d *Daemon) step(e decide.Event) decide.Verdict {
+	before := d.verdict.Load()
+	now := clock.Now()
+	v := d.core.Step(now, e)
+	d.verdict.Store(&v)
+	for _, n := range v.Notes {
+		d.journal.note(now, n)
+	}
+	if before == nil || before.Phase != v.Phase || before.Reason != v.Reason {
+		d.log.Info("phase", "phase", v.Phase.String(), "reason", string(v.Reason), "message", v.Message)
+	}
+	return v
+}
+
+// carryOut does what a verdict says. The memory comes first: an acknowledgement
+// that a restart could forget must not be published.
+func (d *Daemon) carryOut(ctx context.Context, v decide.Verdict) {
+	if !reflect.DeepEqual(v.Memory, d.stored) {
+		if err := d.memory.Store(v.Memory); err != nil {
+			d.log.Error("cannot store the roll's memory: carrying out nothing that rests on it", "err", err)
+			return
+		}
+		d.stored = v.Memory
+	}
+	if v.Hold == decide.HoldArmed || v.Hold == decide.HoldFree {
+		// Boots that end armed count against the budget (A12).
+		if err := d.budget.SetArmed(v.Hold == decide.HoldArmed); err != nil {
+			d.log.Error("the reboot budget cannot be kept", "err", err, "rule", "A12")
+		}
+	}
+	d.keeper.wishes.put(wish{order: v.Order, mode: v.Hold, timeout: v.Timeout, petUntil: v.PetUntil})
+	d.answer(v)
+	if v.Phase != decide.PhaseUnknown {
+		d.statuses.put(v.Status)
+	}
+	d.ask(ctx, v.Ask)
+}
+
+// answer tells the peer server what to say from now on.
+func (d *Daemon) answer(v decide.Verdict) {
+	a := peer.Answers{Best: v.Relay, Own: v.Memory.Roll, RelayFor: d.life()}
+	if !reflect.DeepEqual(a, d.answered) {
+		d.server.SetAnswers(a)
+		d.answered = a
+	}
+}
+
+// life is L, or the standard profile's before the controller has spoken.
+func (d *Daemon) life() time.Duration {
+	if s := d.spec.Load(); s != nil {
+		return s.Timing.Resolve(timing.Standard()).RollLife
+	}
+	return timing.Standard().RollLife
+}
+
+// ask sends the questions of a verdict; the answers come back as events.
+func (d *Daemon) ask(ctx context.Context, q decide.Ask) {
+	if q.API {
+		go d.readRoll(ctx, q.Urgent)
+	}
+	if q.Witnesses {
+		go d.client.AskWitnesses(ctx, func(t peer.Testimony) {
+			if t.Err == nil {
+				e := decide.Stated{Witness: t.Witness, Sent: t.Statement.Sent}
+				if t.Spoke {
+					e.Roll = &t.Statement.Roll
+				}
+				d.tell(ctx, e)
+			}
+		})
+	}
+	if q.Neighbours {
+		d.client.Wake()
+		if s := d.spec.Load(); s != nil {
+			for _, n := range s.Neighbours {
+				go func() {
+					r, err := d.client.Heartbeat(ctx, n.Node)
+					d.beat(ctx, peer.Beat{Node: n.Node, Reply: r, Err: err})
+				}()
+			}
+		}
+	}
+}
+
+// beat reports a neighbour's answer.
+func (d *Daemon) beat(ctx context.Context, b peer.Beat) {
+	if b.Err == nil {
+		d.tell(ctx, decide.Heard{Node: b.Node, Sent: b.Reply.Sent, Relay: b.Reply.Relay})
+	}
+}
+
+// tell brings the core an event.
+func (d *Daemon) tell(ctx context.Context, e decide.Event) {
+	select {
+	case d.events <- e:
+	case <-ctx.Done():
+	}
+}
+
+// watchLinks turns carrier losses into events.
+func (d *Daemon) watchLinks(ctx context.Context) {
+	storage := make(map[string]bool)
+	for _, name := range d.config.StorageInterfaces {
+		storage[name] = true
+	}
+	link.Watch(ctx, d.log, clock.Now, func(e link.Event) {
+		d.log.Info("network changed", "kind", e.Kind.String(), "interface", e.Interface, "what", e.What, "up", e.Up)
+		if e.Kind == link.Carrier || !e.Up {
+			d.tell(ctx, decide.Link{Interface: e.Interface, Up: e.Up, Storage: storage[e.Interface]})
+		}
+	})
+}
+
+// guided takes a new NodeGuard spec, from the API or from the last run.
+func (d *Daemon) guided(ctx context.Context, s v1alpha1.NodeGuardSpec) {
+	spec, err := specOf(s)
+	if err != nil {
+		d.log.Error("the controller's timing is void: keeping the old one", "err", err)
+		return
+	}
+	d.spec.Store(&s)
+	peers := peersOf(s)
+	d.client.SetPeers(peers)
+	d.server.SetPeers(peers)
+	d.beats.Set(spec.Profile.Heartbeat, spec.Neighbours)
+	d.tell(ctx, decide.Guided{Spec: spec})
+}

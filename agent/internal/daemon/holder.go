@@ -1,0 +1,182 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/picket-dev/picket/agent/decide"
+	"github.com/picket-dev/picket/agent/internal/clock"
+	"github.com/picket-dev/picket/agent/internal/hold"
+	"github.com/picket-dev/picket/agent/internal/watchdog"
+	"github.com/picket-dev/picket/proto/timing"
+)
+
+const (
+	// holderPoll is how often the holder is asked how it is when there is
+	// nothing to tell it.
+	holderPoll = time.Second
+	// holderPatience is how long a holder may be away, as while it restarts,
+	// before its device counts as failing (A11).
+	holderPatience = 2 * time.Second
+)
+
+// A wish is what a verdict wants of the holder.
+type wish struct {
+	order    uint64
+	mode     decide.HoldMode
+	timeout  time.Duration
+	petUntil timing.Instant
+}
+
+// A keeper keeps the holder as the verdicts wish, and reports what it says.
+type keeper struct {
+	socket string
+	wishes mailbox[wish]
+	report func(decide.Held)
+
+	status atomic.Pointer[hold.Status] // the newest, for others
+
+	client *hold.Client
+	wish   wish
+	done   wish // the last wish that was carried out
+	said   decide.Held
+	spoke  bool
+	since  timing.Instant // since when the holder cannot be reached
+}
+
+// run serves wishes until ctx ends. It leaves the holder as it is.
+func (k *keeper) run(ctx context.Context) {
+	k.since = clock.Now()
+	poll := time.NewTicker(holderPoll)
+	defer poll.Stop()
+	k.serve(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			if k.client != nil {
+				_ = k.client.Close()
+			}
+			return
+		case k.wish = <-k.wishes:
+		case <-poll.C:
+		}
+		k.serve(ctx)
+	}
+}
+
+// serve carries out the present wish and reports what changed.
+func (k *keeper) serve(ctx context.Context) {
+	status, err := k.obey(ctx)
+	if status.State != hold.StateUnknown {
+		k.status.Store(&status)
+	}
+	held := heldOf(status)
+	held.Order = k.done.order
+	switch {
+	case status.State == hold.StateUnknown && k.since.Age(clock.Now()) < holderPatience:
+		return // it may be restarting
+	case err != nil:
+		held.Err = err.Error()
+	default:
+		k.since = clock.Now()
+	}
+	held.PetUntil = timing.Instant{} // it moves all the time; only resuming needs it
+	if !k.spoke {
+		held.PetUntil = status.PetUntil
+	}
+	if k.spoke && held == k.said {
+		return
+	}
+	k.spoke = true
+	k.said = held
+	k.said.PetUntil = timing.Instant{}
+	k.report(held)
+}
+
+// obey asks the holder for its status and brings it to the wished mode.
+func (k *keeper) obey(ctx context.Context) (hold.Status, error) {
+	if k.client == nil {
+		client, err := hold.Dial(ctx, k.socket)
+		if err != nil {
+			return hold.Status{}, fmt.Errorf("reach picket-holder: %w", err)
+		}
+		k.client = client
+	}
+	status, err := k.client.Status(ctx)
+	if err != nil {
+		return hold.Status{}, fmt.Errorf("ask picket-holder: %w", err)
+	}
+	status, err = k.command(ctx, status)
+	if err == nil {
+		k.done = k.wish
+	}
+	return status, err
+}
+
+// command sends the one command, if any, that leads to the wish.
+func (k *keeper) command(ctx context.Context, s hold.Status) (hold.Status, error) {
+	w := k.wish
+	switch w.mode {
+	case decide.HoldUnknown:
+	case decide.HoldIdle:
+		if s.State != hold.Idle {
+			return k.client.Disarm(ctx)
+		}
+	case decide.HoldFree:
+		if s.State == hold.Armed {
+			return k.client.Free(ctx)
+		}
+	case decide.HoldArmed:
+		switch {
+		case s.State != hold.Armed:
+			return k.client.Arm(ctx, w.timeout, w.petUntil)
+		case w.timeout != s.Timeout && w.timeout != k.done.timeout:
+			return k.client.SetTimeout(ctx, w.timeout, w.petUntil)
+		case w.petUntil.After(s.PetUntil):
+			return k.client.Extend(ctx, w.petUntil)
+		}
+	case decide.HoldCoast:
+	case decide.HoldLatched:
+		return k.client.Latch(ctx)
+	}
+	return s, nil
+}
+
+// heldOf says in the core's words what the holder said.
+func heldOf(s hold.Status) decide.Held {
+	h := decide.Held{Timeout: s.Timeout, Device: deviceOf(s)}
+	switch s.State {
+	case hold.StateUnknown:
+	case hold.Idle:
+		h.Mode = decide.HoldIdle
+	case hold.Armed:
+		h.Mode = decide.HoldArmed
+	case hold.Free:
+		h.Mode = decide.HoldFree
+	case hold.Latched:
+		h.Mode = decide.HoldLatched
+	}
+	if s.Failing {
+		h.Err = s.LastError
+	}
+	return h
+}
+
+// deviceOf says what the core must know of the device. Only a holder that
+// outlives its agent, with a device that outlives the holder, never lets an
+// unclean close ping.
+func deviceOf(s hold.Status) decide.Device {
+	d := decide.Device{
+		Usable: s.Device.Identity != "", Min: s.Device.Min, Max: s.Device.Max,
+		Granule: time.Second, Kappa: s.Device.Kappa, Ungated: 1,
+	}
+	if s.Device.Kind == watchdog.KindFile {
+		d.Granule = time.Millisecond
+	}
+	if s.Outlives && s.Stored {
+		d.Ungated = 0
+	}
+	return d
+}

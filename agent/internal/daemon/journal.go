@@ -1,0 +1,66 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"github.com/picket-dev/picket/agent/decide"
+	"github.com/picket-dev/picket/proto/timing"
+)
+
+// journalSize is how many decisions `picket-agent why` can show.
+const journalSize = 256
+
+// An entry is one decision and when it was made.
+type entry struct {
+	at   timing.Instant
+	note decide.Note
+}
+
+// A journal logs decisions and keeps the newest. Logging happens on a goroutine
+// of its own, so that a log that blocks cannot delay a deadline; what does not
+// fit is dropped from the log, never from the journal.
+type journal struct {
+	log   *slog.Logger
+	lines chan decide.Note
+
+	mu      sync.Mutex
+	entries []entry
+}
+
+func newJournal(log *slog.Logger) *journal {
+	return &journal{log: log, lines: make(chan decide.Note, journalSize)}
+}
+
+// run writes log lines until ctx ends.
+func (j *journal) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case n := <-j.lines:
+			j.log.Info(n.What, "rule", string(n.Rule))
+		}
+	}
+}
+
+func (j *journal) note(at timing.Instant, n decide.Note) {
+	j.mu.Lock()
+	j.entries = append(j.entries, entry{at: at, note: n})
+	if len(j.entries) > journalSize {
+		j.entries = j.entries[1:]
+	}
+	j.mu.Unlock()
+	select {
+	case j.lines <- n:
+	default:
+	}
+}
+
+// all returns what is kept, oldest first.
+func (j *journal) all() []entry {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return append([]entry(nil), j.entries...)
+}

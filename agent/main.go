@@ -1,0 +1,87 @@
+// Command picket-agent runs on every node: it keeps the node's watchdog petted
+// while nobody has withdrawn its right to run, and is the node's CLI.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+
+	"github.com/picket-dev/picket/agent/internal/cli"
+	"github.com/picket-dev/picket/agent/internal/daemon"
+)
+
+// version is set by the linker.
+var version = "unknown" //nolint:gochecknoglobals // -ldflags -X needs a variable
+
+func main() {
+	root := &cobra.Command{
+		Use:           "picket-agent",
+		Short:         "Keeps this node's watchdog petted while it may run, and shows how it stands",
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(runCommand())
+	root.AddCommand(cli.Commands()...)
+	if err := root.Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, "picket-agent:", err)
+		os.Exit(cli.ExitCode(err))
+	}
+}
+
+// runCommand runs the agent: a supervisor, and below it the worker.
+func runCommand() *cobra.Command {
+	var file, level string
+	var worker bool
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the agent of this node",
+		Example: "  picket-agent run --config /etc/picket/agent.yaml\n" +
+			"  NODE_NAME=worker-1 picket-agent run --config agent.yaml --log-level debug",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := logger(level)
+			if err != nil {
+				return err
+			}
+			c, err := daemon.Load(file)
+			if err != nil {
+				return err
+			}
+			if worker {
+				ctx, cancel := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
+				defer cancel()
+				return daemon.Run(ctx, c, version, log.With("node", c.Node))
+			}
+			self, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("find the own binary: %w", err)
+			}
+			return daemon.Supervise(cmd.Context(), log, append([]string{self}, append(os.Args[1:], "--worker")...))
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "/etc/picket/agent.yaml", "configuration file (YAML)")
+	cmd.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	cmd.Flags().BoolVar(&worker, "worker", false, "run without a supervisor")
+	_ = cmd.Flags().MarkHidden("worker") // fails only for a flag that does not exist
+	cmd.SetContext(context.Background())
+	return cmd
+}
+
+// logger returns the structured log, which client-go's klog joins.
+func logger(level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l}))
+	klog.SetSlogLogger(log)
+	return log, nil
+}
