@@ -28,7 +28,7 @@ func (c *Core) schedule() (Ask, timing.Instant) {
 	wake := c.now.Add(p.Heartbeat / 2)
 
 	var ask Ask
-	if due := c.apiAsked.Add(c.pollEvery()); due.Passed(c.now) || c.urgent || c.callsRoll() {
+	if due := c.apiAsked.Add(c.pollEvery()); due.Passed(c.now) || c.urgent || c.callsRoll() && c.ackedAt.After(c.apiAsked) {
 		ask.API = !c.apiPending
 	} else {
 		wake = wake.Earlier(due)
@@ -75,7 +75,7 @@ func (c *Core) pollEvery() time.Duration {
 	p := c.spec.Profile
 	entry := c.newest().Entry(c.cfg.Boot).State
 	switch {
-	case c.known.Gating() && c.isWitness():
+	case c.known.Gating() && c.isWitness(), c.callsRoll():
 		return p.GateInterval()
 	case c.isWitness(), len(c.lost) > 0, c.stale, entry != roll.Unlisted:
 		return p.RollInterval

@@ -203,7 +203,7 @@ func (c *Core) unsure() bool { return c.inUse.Armed && c.inUse.RollLife == 0 }
 // peersLongLost applies A7's second half: with the API fine and the witnesses
 // away, the next API blip would reset this node for nothing.
 func (c *Core) peersLongLost() bool {
-	fine := !c.apiMissed && c.apiSince.Age(c.now) >= PeersLostAfter
+	fine := !c.api.IsZero() && !c.apiMissed && c.apiSince.Age(c.now) >= PeersLostAfter
 	return !c.enough && fine && c.since.Age(c.now) >= PeersLostAfter
 }
 
