@@ -230,6 +230,7 @@ func (c *Core) status(phase Phase, reason Reason, message string) Status {
 	s := Status{
 		Phase: phase, Reason: reason, Message: message,
 		Promise:            c.offer,
+		Offer:              c.offers,
 		History:            c.history,
 		Refutes:            c.refutes(),
 		PeersLost:          c.peersLost(),

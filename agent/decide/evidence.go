@@ -98,8 +98,7 @@ func (c *Core) startHistory(history, broken string) {
 	c.history = history
 	c.broken = broken
 	c.memory = nil
-	c.ackedAt = timing.Instant{} // the backup may have taken the promise with it
-	c.offered = c.now
+	c.repropose() // the backup may have taken the promise with it
 	c.known = roll.Roll{}
 	c.rumour = roll.Roll{}
 	c.sent = timing.Instant{} // of another line: a relay must not pair it with this one's content

@@ -15,6 +15,7 @@ type pledge struct {
 	want  timing.Promise // what the core is heading for
 	offer timing.Promise // what the NodeGuard must say
 
+	offers  uint64         // how many offers there were
 	offered timing.Instant // since when the offer stands
 	ackedAt timing.Instant // when its acknowledgement was here; zero: not yet
 
@@ -91,9 +92,15 @@ func (c *Core) published(e Published) {
 func (c *Core) propose(p timing.Promise) {
 	if p != c.offer || c.offered.IsZero() {
 		c.offer = p
-		c.offered = c.now
-		c.ackedAt = timing.Instant{}
+		c.repropose()
 	}
+}
+
+// repropose makes every acknowledgement so far worth nothing.
+func (c *Core) repropose() {
+	c.offers++
+	c.offered = c.now
+	c.ackedAt = timing.Instant{}
 }
 
 // gated reports whether the holder may be enforcing petUntil now.

@@ -241,3 +241,17 @@ func TestPledge_UnfitReasonsDisarmByTheHandshake(t *testing.T) {
 		})
 	}
 }
+
+// An adapter writes when the status changes. An offer that was withdrawn and
+// made again before the adapter could write looks the same and is not.
+func TestPledge_OfferMadeAgainMustBeWrittenAgain(t *testing.T) {
+	s := armed(t).guide(with(90*sec, 10200*ms))
+	first := s.v.Status
+	s.after(10 * ms).guide(timing.Standard()).guide(with(90*sec, 10200*ms))
+	if again := s.v.Status; first.Equal(again) || first.Promise != again.Promise {
+		t.Errorf("the second offer's status equals the first one's: nobody would write it")
+	}
+	if again := s.after(10 * ms).v.Status; !again.Equal(s.after(10 * ms).v.Status) {
+		t.Error("the status changes although the offer stands")
+	}
+}

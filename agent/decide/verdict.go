@@ -76,6 +76,10 @@ type Status struct {
 	Reason  Reason
 	Message string
 	Promise timing.Promise
+	// Offer numbers the offers of a promise in this run of the agent. It is not
+	// stored; a status that differs in it alone must be written again, since
+	// the acknowledgements of earlier writes do not count any more.
+	Offer uint64
 
 	History string
 	Serial  int64    // witnesses only: the newest serial read from the API
@@ -92,7 +96,7 @@ type Status struct {
 // Equal reports whether s and t say the same.
 func (s Status) Equal(t Status) bool {
 	return s.Phase == t.Phase && s.Reason == t.Reason && s.Message == t.Message &&
-		s.Promise == t.Promise && s.History == t.History && s.Serial == t.Serial &&
+		s.Promise == t.Promise && s.Offer == t.Offer && s.History == t.History && s.Serial == t.Serial &&
 		slices.Equal(s.Fences, t.Fences) && s.Streak == t.Streak && s.Refutes == t.Refutes &&
 		slices.Equal(s.Lost, t.Lost) && s.PeersLost == t.PeersLost &&
 		s.HistoryBroken == t.HistoryBroken && s.StorageUnreachable == t.StorageUnreachable
