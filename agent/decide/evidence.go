@@ -112,8 +112,9 @@ func (c *Core) learn(r roll.Roll) {
 }
 
 // countStreak counts the fresh reads that follow each other at the gate's pace.
+// Several endpoints that answer one question are one read.
 func (c *Core) countStreak(e RollRead) {
-	if c.spec == nil {
+	if c.spec == nil || !e.Sent.After(c.api) {
 		return
 	}
 	pace := c.spec.Profile.RollInterval
@@ -122,6 +123,7 @@ func (c *Core) countStreak(e RollRead) {
 	switch {
 	case !e.Roll.Gating() || !fresh:
 		c.streak = 0
+	case c.streak > 0 && c.api.Age(e.Sent) < c.spec.Profile.GateInterval()/2:
 	case follows:
 		c.streak++
 	default:

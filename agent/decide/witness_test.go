@@ -47,7 +47,10 @@ func TestWitness_StreakBreaks(t *testing.T) {
 		event func(*script)
 		want  int64
 	}{
-		"nothing":             {func(s *script) { s.after(500 * ms).api() }, 4},
+		"nothing": {func(s *script) { s.after(500 * ms).api() }, 4},
+		"three endpoints answering one question": {func(s *script) {
+			s.after(500*ms).read(s.roll, 3*ms).read(s.roll, 2*ms).after(1100*ms).read(s.roll, 1104*ms)
+		}, 4},
 		"a miss":              {func(s *script) { s.after(250 * ms).miss().after(250 * ms).api() }, 1},
 		"a gap":               {func(s *script) { s.after(1100 * ms).api() }, 1},
 		"a reply that is old": {func(s *script) { s.after(1600*ms).read(s.roll, 1100*ms) }, 0},
