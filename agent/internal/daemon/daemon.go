@@ -150,18 +150,32 @@ func (d *Daemon) carryOut(ctx context.Context, v decide.Verdict) {
 		}
 		d.stored = v.Memory
 	}
-	if v.Hold == decide.HoldArmed || v.Hold == decide.HoldFree {
-		// Boots that end armed count against the budget (A12).
-		if err := d.budget.SetArmed(v.Hold == decide.HoldArmed); err != nil {
-			d.log.Error("the reboot budget cannot be kept", "err", err, "rule", "A12")
-		}
+	if d.charge(v) {
+		d.keeper.wishes.put(wish{order: v.Order, mode: v.Hold, timeout: v.Timeout, petUntil: v.PetUntil})
 	}
-	d.keeper.wishes.put(wish{order: v.Order, mode: v.Hold, timeout: v.Timeout, petUntil: v.PetUntil})
 	d.answer(v)
 	if v.Phase != decide.PhaseUnknown {
 		d.statuses.put(v.Status)
 	}
 	d.ask(ctx, v.Ask)
+}
+
+// charge records on disk, before the holder gates, that this boot is armed: one
+// that ends so counts against the reboot budget (A12). It writes on a change
+// only, so a slow disk never comes between a roll and its pet. It reports
+// whether the holder may be told.
+func (d *Daemon) charge(v decide.Verdict) bool {
+	switch v.Hold {
+	case decide.HoldArmed, decide.HoldFree, decide.HoldCoast:
+	case decide.HoldUnknown, decide.HoldIdle, decide.HoldLatched:
+		return true
+	}
+	err := d.budget.SetArmed(v.Hold == decide.HoldArmed)
+	if err == nil {
+		return true
+	}
+	d.log.Error("the reboot budget cannot be kept", "rule", "A12", "err", err)
+	return v.Phase != decide.Arming
 }
 
 // answer tells the peer server what to say from now on.
