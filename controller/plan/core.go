@@ -115,7 +115,13 @@ type step struct {
 
 func (p *step) do(a Action) { p.actions = append(p.actions, a) }
 
-func (p *step) wakeAt(t timing.Instant) { p.wake = p.wake.Earlier(t) }
+// wakeAt asks for a step at t. What is due already was done in this one, or
+// waits for an answer, which brings a step of its own.
+func (p *step) wakeAt(t timing.Instant) {
+	if t.Elapsed(p.now) < 0 {
+		p.wake = p.wake.Earlier(t)
+	}
+}
 
 // writeRoll emits the one write of the Roll that this step asks for.
 func (p *step) writeRoll() {

@@ -1,0 +1,91 @@
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/picket-dev/picket/controller/plan"
+	"github.com/picket-dev/picket/proto/timing"
+)
+
+// The whole of a fence, from the power cut to the recovery, rule by rule and
+// within its bound.
+func TestC1toC8_PowerCut(t *testing.T) {
+	for name, profile := range map[string]timing.Profile{"standard": timing.Standard(), "fast": timing.Fast()} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, 5)
+			c.policy.Profile = profile
+			for _, m := range c.machines {
+				m.promise(profile)
+			}
+			c.settle()
+			cut := c.now
+			c.cut("n2")
+			c.until("n2", plan.Fenced, time.Minute)
+			bound := timing.Failover(c.guards["n2"].Status.Promise, profile)
+			if took := c.now - cut; took > bound+2*tick || took < bound-time.Second {
+				t.Errorf("power cut to taint in %v, the bound is %v", took, bound)
+			}
+			c.until("n2", plan.Detached, 5*time.Second)
+			c.run(10 * time.Second)
+			c.reboot("n2")
+			c.until("n2", plan.Recovered, 5*time.Second)
+			c.run(20 * time.Second)
+			want := []string{
+				"C1 PeersLost n2",
+				"fence n2 PeersLost",
+				"roll n2=Suspected e1",
+				"roll n2=Withheld e1",
+				"C4 taints n2 NoSchedule",
+				"silence n2",
+				"C4 Quarantined n2",
+				"C5 taints n2 NoSchedule NoExecute",
+				"C5 taints n2 NoSchedule NoExecute OutOfService",
+				"C5 Fenced n2",
+				"delete db-n2",
+				"C7 taints n2 NoSchedule NoExecute",
+				"C7 Detached n2",
+				"roll n2=Withheld e1 e2", // a dead witness is replaced
+				"roll n2=Withheld e1-retiring e2",
+				"roll n2=Withheld e2",
+				"C8 taints n2",
+				"roll e2",
+				"C8 Recovered n2",
+				"roll e2 e3", // and five nodes have five witnesses again
+				"roll e2-retiring e3",
+				"roll e3",
+			}
+			if d := cmp.Diff(want, c.script); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// ready returns a cluster in which everything is armed and quiet.
+func ready(t *testing.T, n int) *cluster {
+	t.Helper()
+	c := newCluster(t, n)
+	c.settle()
+	return c
+}
+
+func (c *cluster) settle() {
+	c.Helper()
+	c.run(5 * time.Second)
+	for _, m := range c.machines {
+		if !c.guards[m.name].Status.Promise.Armed {
+			c.Fatalf("%s is not armed", m.name)
+		}
+	}
+	c.script = nil
+}
+
+// toWithheld cuts a node's power and waits until its boot is withheld.
+func (c *cluster) toWithheld(node string) {
+	c.Helper()
+	c.cut(node)
+	c.until(node, plan.Withheld, 20*time.Second)
+}
