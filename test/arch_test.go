@@ -32,16 +32,18 @@ var pure = []string{
 	"proto/timing",
 }
 
-// clean lists what a pure package may import: the two vocabularies, and the
-// part of the standard library that computes and does nothing else.
+// clean lists what a pure package may import: the two vocabularies, the graph
+// that the controller's core plans with (pure itself), and the part of the
+// standard library that computes and does nothing else.
 var clean = []string{
 	module + "/proto/roll",
 	module + "/proto/timing",
+	module + "/controller/topology",
 
 	"bytes", "cmp", "container/heap", "crypto/sha256", "crypto/sha512",
 	"encoding/binary", "encoding/hex", "encoding/json", "errors", "fmt",
 	"hash/fnv", "iter", "maps", "math", "math/bits", "net/netip", "path",
-	"regexp", "slices", "sort", "strconv", "strings", "time", "unicode",
+	"reflect", "regexp", "slices", "sort", "strconv", "strings", "time", "unicode",
 	"unicode/utf8",
 }
 
