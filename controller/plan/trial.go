@@ -27,6 +27,7 @@ type trial struct {
 	marked bool           // our quarantine was seen on the node
 
 	judged   bool           // withheld: the NodeGuard was read after the commit
+	proof    bool           // withheld: a proof has shortened the way
 	promise  timing.Promise // what it promised
 	silenced bool           // withheld: the pods' endpoints were dropped
 	counting bool           // withheld: c was read

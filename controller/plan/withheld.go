@@ -28,6 +28,10 @@ func (p *step) withheld(f *Fence) {
 		return
 	}
 	t := p.trial(f, Withheld)
+	if t.proof && !f.proven() { // taken back: what was done without a promise is void
+		delete(p.trials, st.Fence)
+		t = p.trial(f, Withheld)
+	}
 	if p.w.Nodes[st.Node].OutOfService == st.Fence {
 		st.enter(Fenced, C5, "tainted out-of-service")
 		p.event(st.Node, true, C5, "Fenced", "the node provably cannot write: Kubernetes may move its volumes")
@@ -53,7 +57,7 @@ func (p *step) readPromise(f *Fence, t *trial) bool {
 		return false
 	}
 	if f.proven() {
-		t.judged = true
+		t.judged, t.proof = true, true
 		return true
 	}
 	g := saw.Guard
@@ -108,9 +112,12 @@ func (p *step) startWait(f *Fence, t *trial) bool {
 
 // finish applies C5 from c on: a look right after c, the wait, and step 7.
 func (p *step) finish(f *Fence, t *trial) {
-	if f.proven() {
-		t.deadline = t.deadline.Earlier(p.now)
-		t.after = t.after.Earlier(p.now)
+	if f.proven() && !t.proof {
+		t.proof = true
+		if t.deadline.Elapsed(p.now) < 0 { // it ends the wait, not the rejoin guard
+			t.deadline = p.now
+			t.after = t.after.Earlier(p.now)
+		}
 	}
 	saw := p.look(f, t)
 	if saw == nil {
