@@ -97,6 +97,9 @@ func (p *step) unmarked(f *Fence, t *trial) bool {
 		return false
 	case saw.Node == nil || saw.Node.Fence == "" && saw.Node.OutOfService == "":
 		return true
+	case f.Status.Phase == Withheld && saw.Node.OutOfService == f.Status.Fence:
+		p.tainted(f)
+		return false
 	}
 	p.do(saw.Node.mark(&f.Status, C8))
 	t.after = p.now

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/picket-dev/picket/controller/plan"
 )
 
@@ -39,4 +41,63 @@ func TestC5_AProofKeepsTheRejoinGuard(t *testing.T) {
 	if guard := c.now - since; guard < c.policy.Profile.RejoinGuard {
 		t.Errorf("out-of-service %v after the quarantine, the rejoin guard is %v", guard, c.policy.Profile.RejoinGuard)
 	}
+}
+
+// Once the out-of-service taint is there, Kubernetes moves volumes: whatever
+// happens to the node or to the fence then, it goes on as Fenced.
+func TestC5_WhatIsTaintedIsFenced(t *testing.T) {
+	for name, then := range map[string]func(*cluster){
+		"reboot":           func(c *cluster) { c.reboot("n2") },
+		"fence deleted":    func(c *cluster) { c.store.delete(c.fenceOf("n2").Name) },
+		"Roll lost it":     func(c *cluster) { c.loseEntries() },
+		"another leader":   func(c *cluster) { c.elect() },
+		"reboot, new lead": func(c *cluster) { c.reboot("n2"); c.elect() },
+	} {
+		for _, cached := range []bool{true, false} {
+			t.Run(name, func(t *testing.T) {
+				c := ready(t, 5)
+				c.toWithheld("n2")
+				c.taintOnly("n2")
+				then(c)
+				c.live()
+				if !cached { // the next plans do not know of the taint yet
+					l := c.leader()
+					l.sync()
+					n := l.world.nodes["n2"]
+					n.Taints, n.OutOfService, n.Version = n.Taints[:2], "", "1"
+					l.world.nodes["n2"] = n
+					for _, a := range l.plan() {
+						l.act(a)
+					}
+				}
+				c.run(20 * time.Second)
+				var rules []plan.Rule
+				for _, s := range c.listFences()[0].Status.Steps {
+					if s.Rule == plan.C7 || s.What == "tainted out-of-service" {
+						rules = append(rules, s.Rule)
+					}
+				}
+				if d := cmp.Diff([]plan.Rule{plan.C5, plan.C7}, rules); d != "" {
+					t.Errorf("%s\n%+v", d, c.listFences()[0].Status.Steps)
+				}
+			})
+		}
+	}
+}
+
+// taintOnly runs until the out-of-service taint is on the node, and no longer:
+// its fence is still Withheld.
+func (c *cluster) taintOnly(node string) {
+	c.Helper()
+	c.steps(func() bool { return outOfService(c.nodes[node]) })
+}
+
+// loseEntries edits the Roll by hand.
+func (c *cluster) loseEntries() {
+	r := *c.roll
+	r.Roll = r.Clone()
+	r.Entries = nil
+	r.Serial++
+	r.Version = c.version()
+	c.roll = &r
 }

@@ -17,6 +17,9 @@ const silence = 20 * time.Second
 func (p *step) withheld(f *Fence) {
 	st := &f.Status
 	switch {
+	case p.w.Nodes[st.Node].OutOfService == st.Fence:
+		p.tainted(f)
+		return
 	case p.entry(st.Fence) == roll.Unlisted:
 		p.retreat(f, startOver)
 		return
@@ -32,11 +35,6 @@ func (p *step) withheld(f *Fence) {
 		delete(p.trials, st.Fence)
 		t = p.trial(f, Withheld)
 	}
-	if p.w.Nodes[st.Node].OutOfService == st.Fence {
-		st.enter(Fenced, C5, "tainted out-of-service")
-		p.event(st.Node, true, C5, "Fenced", "the node provably cannot write: Kubernetes may move its volumes")
-		return
-	}
 	if !t.judged && !p.readPromise(f, t) {
 		return
 	}
@@ -46,6 +44,13 @@ func (p *step) withheld(f *Fence) {
 		return
 	}
 	p.finish(f, t)
+}
+
+// tainted notes that the node carries the fence's out-of-service taint. From
+// then on Kubernetes moves the volumes: not even a new boot takes that back.
+func (p *step) tainted(f *Fence) {
+	f.Status.enter(Fenced, C5, "tainted out-of-service")
+	p.event(f.Status.Node, true, C5, "Fenced", "the node provably cannot write: Kubernetes may move its volumes")
 }
 
 // readPromise reads the NodeGuard after the withholding was committed (step 4).
@@ -121,6 +126,10 @@ func (p *step) finish(f *Fence, t *trial) {
 	}
 	saw := p.look(f, t)
 	if saw == nil {
+		return
+	}
+	if saw.Node != nil && saw.Node.OutOfService == f.Status.Fence {
+		p.tainted(f) // the reply to the write was lost
 		return
 	}
 	if t.life == "" {
