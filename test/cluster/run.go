@@ -210,10 +210,11 @@ func (r *run) deploy(ctx context.Context, name string) (*workload, error) {
 	return r.writing(ctx, name)
 }
 
-// writing waits until a StatefulSet's pod writes, and returns it. A workload
-// whose pod must be another one may be given.
+// writing waits until a StatefulSet's pod writes, and returns it. A pod that it
+// must not be may be given. After an API outage Kubernetes' own controllers
+// take up to a minute to look again, hence the patience.
 func (r *run) writing(ctx context.Context, name string, not ...*corev1.Pod) (*workload, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	w := &workload{name: name}
 	var err error
