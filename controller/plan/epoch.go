@@ -14,6 +14,7 @@ type change struct {
 	since  timing.Instant // since when it should
 	listed []roll.Epoch   // the epochs as this leader last saw them
 	serial int64          // the Roll's serial when it first saw them so
+	seen   timing.Instant // and when that was
 }
 
 // epochs moves the Roll towards the wanted set of witnesses: (i) the new epoch
@@ -24,6 +25,7 @@ func (p *step) epochs() {
 	if !slices.EqualFunc(listed, p.change.listed, sameEpoch) {
 		p.change.listed = listed
 		p.change.serial = p.w.Roll.Serial
+		p.change.seen = p.now
 	}
 	p.chooseWitnesses()
 	switch {
@@ -84,7 +86,7 @@ func (p *step) retire(old, young roll.Epoch) {
 		}
 		return
 	}
-	if count(old, func(w string) bool { return acked(w) || p.provenDead(w) }) >= old.Cover() {
+	if count(old, func(w string) bool { return acked(w) || p.dead(w, p.change.seen) }) >= old.Cover() {
 		p.next.Epochs = slices.Delete(p.next.Epochs, 0, 1)
 	}
 }

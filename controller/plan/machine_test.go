@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -208,7 +209,7 @@ func (c *cluster) publish(m *machine) {
 	if g, ok := c.guards[m.name]; ok && c.roll != nil {
 		s := c.guardStatus(m)
 		s.Writes = g.Status.Writes
-		if fmt.Sprint(s) != fmt.Sprint(g.Status) {
+		if !reflect.DeepEqual(s, g.Status) {
 			s.Writes++
 			g.Status = s
 			c.putGuard(g)

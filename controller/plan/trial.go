@@ -106,12 +106,12 @@ func (p *step) countReads(f *Fence, t *trial) bool {
 // acknowledged lists the witnesses other than the victim that have read a Roll
 // which withholds this very fence, at the serial that this leader saw or a
 // later one, and reports whether they suffice in every listed epoch. A witness
-// whose boot is proven dead can speak no more, and counts.
+// that is dead can speak no more, and counts.
 func (p *step) acknowledged(f *Fence, t *trial) ([]string, bool) {
 	has := func(w string) bool {
 		s := p.w.Guards[w].Status
 		heard := s.History == p.w.Roll.History && s.Serial >= t.serial && slices.Contains(s.Fences, f.Status.Fence)
-		return w != f.Status.Node && (heard || p.provenDead(w))
+		return w != f.Status.Node && (heard || p.dead(w, t.since))
 	}
 	var names []string
 	for _, w := range p.w.Roll.Witnesses() {
@@ -119,7 +119,7 @@ func (p *step) acknowledged(f *Fence, t *trial) ([]string, bool) {
 			names = append(names, w)
 		}
 	}
-	return names, p.covered(has)
+	return names, p.covered(func(w string) bool { return slices.Contains(names, w) })
 }
 
 // covered reports whether at least C witnesses of every epoch satisfy ok.
@@ -144,10 +144,28 @@ func count(e roll.Epoch, ok func(string) bool) int {
 }
 
 // provenDead reports whether the node's last known boot was fenced to the end.
+// A later boot may run already.
 func (p *step) provenDead(node string) bool {
 	f := p.open[node]
 	if f == nil || f.Status.Phase != Fenced && f.Status.Phase != Detached {
 		return false
 	}
 	return p.w.Guards[node].Status.Boot == f.Status.Boot
+}
+
+// dead reports whether no boot of the node speaks as a witness from a Roll that
+// it read before since: its last boot was fenced to the end, and a look that
+// was sent after since shows that none has published after it. (A boot
+// publishes before it reads what it will state: PROTOCOL.md §3.)
+func (p *step) dead(node string, since timing.Instant) bool {
+	if !p.provenDead(node) {
+		return false
+	}
+	f := p.open[node]
+	t := p.trial(f, f.Status.Phase)
+	if t.saw == nil || since.Elapsed(t.saw.Sent) < 0 {
+		p.do(Look{Fence: f.Status.Fence, Node: node})
+		return false
+	}
+	return t.saw.Guard != nil && t.saw.Guard.Status.Boot == f.Status.Boot
 }
