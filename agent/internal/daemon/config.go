@@ -81,7 +81,7 @@ func Default() Config {
 		BreakGlass: host.Default().BreakGlass,
 		Holder:     "/run/picket/holder.sock",
 		Listen:     ":9735",
-		Storage:    block.Default(),
+		Storage:    block.Config{MountInfo: "/proc/1/mountinfo", KubeletRoots: block.Default().KubeletRoots},
 		API:        APIConfig{Deadline: metav1.Duration{Duration: 1250 * time.Millisecond}},
 		StopWithin: metav1.Duration{Duration: 15 * time.Second},
 	}

@@ -1,0 +1,163 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/picket-dev/picket/agent/decide"
+	"github.com/picket-dev/picket/agent/internal/hold"
+	"github.com/picket-dev/picket/agent/internal/watchdog"
+	"github.com/picket-dev/picket/proto/api/v1alpha1"
+	"github.com/picket-dev/picket/proto/timing"
+)
+
+// TestMain plays the supervised worker when the test program is started as one.
+func TestMain(m *testing.M) {
+	if file := os.Getenv("PICKET_TEST_WORKER"); file != "" {
+		os.Exit(crashTwice(file))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// crashTwice counts its runs in a file; the third one ends well.
+func crashTwice(file string) int {
+	text, _ := os.ReadFile(file) // absent at first
+	runs, _ := strconv.Atoi(string(text))
+	if err := os.WriteFile(file, []byte(strconv.Itoa(runs+1)), 0o600); err != nil {
+		return 9
+	}
+	if runs < 2 {
+		return 1
+	}
+	return 0
+}
+
+func TestSuperviseRestartsACrashedWorker(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "runs")
+	t.Setenv("PICKET_TEST_WORKER", file)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := Supervise(ctx, slog.New(slog.DiscardHandler), []string{os.Args[0]}); err != nil {
+		t.Fatal(err)
+	}
+	runs, err := os.ReadFile(file)
+	if err != nil || string(runs) != "3" {
+		t.Errorf("the worker ran %s times, %v; want 3", runs, err)
+	}
+}
+
+func TestMailboxKeepsTheNewest(t *testing.T) {
+	m := newMailbox[int]()
+	for i := range 5 {
+		m.put(i)
+	}
+	if got := <-m; got != 4 {
+		t.Errorf("the mailbox held %d, want the newest, 4", got)
+	}
+	select {
+	case got := <-m:
+		t.Errorf("an older value %d is still there", got)
+	default:
+	}
+}
+
+func TestJournalKeepsTheNewestAndNeverBlocks(t *testing.T) {
+	j := newJournal(slog.New(slog.DiscardHandler)) // nobody reads its lines
+	for i := range 2 * journalSize {
+		j.note(timing.At(time.Duration(i)), decide.Note{Rule: decide.A2, What: strconv.Itoa(i)})
+	}
+	all := j.all()
+	if len(all) != journalSize || all[len(all)-1].note.What != strconv.Itoa(2*journalSize-1) {
+		t.Errorf("%d entries, the last one %v", len(all), all[len(all)-1])
+	}
+}
+
+func TestConfig(t *testing.T) {
+	good := `node: n1
+root: /host
+listen: 10.0.0.1:9735
+api: {endpoints: ["https://10.0.0.9:6443"]}
+`
+	tests := []struct{ name, text, want string }{
+		{"good", good, ""},
+		{"unknown key", good + "listne: x\n", "listne"},
+		{"no node", "listen: 10.0.0.1:9735\n", "node is empty"},
+		{"nowhere to be reached", "node: n1\nlisten: :9735\n", "advertise is empty"},
+		{"name advertised", good + "advertise: [n1.example:9735]\n", "advertise must be addresses"},
+		{"plain http", good + "api: {endpoints: [\"http://10.0.0.9\"]}\n", "already set"},
+		{"holder", good + "holder: run/holder.sock\n", "holder must be an absolute path"},
+		{"stop", good + "stopWithin: 0s\n", "stopWithin must be longer"},
+		{"run outside of root", good + "run: ../run\n", "not a path below root"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("NODE_NAME", "")
+			file := filepath.Join(t.TempDir(), "agent.yaml")
+			if err := os.WriteFile(file, []byte(tt.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Load(file)
+			switch {
+			case tt.want == "" && err != nil:
+				t.Error(err)
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("error %v, want one that says %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestSpecOfRefusesImpossibleTimings(t *testing.T) {
+	life := metav1.Duration{Duration: time.Second}
+	if _, err := specOf(v1alpha1.NodeGuardSpec{Timing: v1alpha1.Timing{RollLife: &life}}); err == nil {
+		t.Error("a roll's life of 1 s at an interval of 1 s was accepted")
+	}
+	s, err := specOf(v1alpha1.NodeGuardSpec{Unarmed: "Observe", Witnesses: []v1alpha1.Peer{{Node: "w"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := decide.Spec{
+		Witnesses: []string{"w"}, Profile: timing.Standard(), ProbeEvery: time.Second, Unarmed: "Observe",
+	}
+	if d := cmp.Diff(want, s); d != "" {
+		t.Errorf("spec (-want +got):\n%s", d)
+	}
+}
+
+// A11: a holder that says that its device fails must not look well.
+func TestHeldOf(t *testing.T) {
+	facts := watchdog.Facts{Driver: "softdog", Identity: "Software Watchdog", Kind: watchdog.KindSoftdog, Kappa: 1020, Min: time.Second}
+	device := decide.Device{Usable: true, Min: time.Second, Granule: time.Second, Kappa: 1020, Ungated: 1}
+	kept := device
+	kept.Ungated = 0
+	tests := []struct {
+		name   string
+		status hold.Status
+		want   decide.Held
+	}{
+		{"armed", hold.Status{State: hold.Armed, Device: facts, Timeout: 10 * time.Second, Outlives: true, Stored: true},
+			decide.Held{Mode: decide.HoldArmed, Device: kept, Timeout: 10 * time.Second}},
+		{"outlives, but its device does not", hold.Status{State: hold.Free, Device: facts, Outlives: true},
+			decide.Held{Mode: decide.HoldFree, Device: device}},
+		{"failing", hold.Status{State: hold.Armed, Device: facts, Failing: true, LastError: "ping: I/O error"},
+			decide.Held{Mode: decide.HoldArmed, Device: device, Err: "ping: I/O error"}},
+		{"latched", hold.Status{State: hold.Latched, Device: facts}, decide.Held{Mode: decide.HoldLatched, Device: device}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if d := cmp.Diff(tt.want, heldOf(tt.status)); d != "" {
+				t.Errorf("held (-want +got):\n%s", d)
+			}
+		})
+	}
+}
