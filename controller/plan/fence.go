@@ -242,8 +242,9 @@ type retreat struct {
 
 const spoke = "the node has spoken: it refutes the suspicion"
 
-// startOver is the retreat of a fence whose entry is gone from the Roll, which
-// went back or was made anew: it begins again under a new ID.
+// startOver is the retreat of a fence whose entry is gone from the Roll or says
+// less than it did: the Roll went back or was made anew. It begins again under
+// a new ID.
 //
 //nolint:gochecknoglobals // a constant, but for its type
 var startOver = retreat{Pending, C10, "the Roll lists this fence no more: it starts again"}

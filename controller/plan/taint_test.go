@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/picket-dev/picket/controller/plan"
+	"github.com/picket-dev/picket/proto/roll"
 )
 
 // A proof that was given and taken back leaves nothing behind: least of all a
@@ -100,4 +101,21 @@ func (c *cluster) loseEntries() {
 	r.Serial++
 	r.Version = c.version()
 	c.roll = &r
+}
+
+// An entry that went back to Suspected withholds nothing.
+func TestC5_WithheldInStatusOnly(t *testing.T) {
+	c := ready(t, 5)
+	c.toWithheld("n2")
+	first := c.fenceOf("n2").Status.Fence
+	r := *c.roll
+	r.Roll = r.Clone()
+	r.Entries[0].State = roll.Suspected
+	r.Serial++
+	r.Version = c.version()
+	c.roll = &r
+	c.until("n2", plan.Pending, 5*time.Second)
+	if again := c.fenceOf("n2").Status.Fence; again == first {
+		t.Errorf("fence %s keeps its ID", again)
+	}
 }

@@ -20,7 +20,7 @@ func (p *step) withheld(f *Fence) {
 	case p.w.Nodes[st.Node].OutOfService == st.Fence:
 		p.tainted(f)
 		return
-	case p.entry(st.Fence) == roll.Unlisted:
+	case p.entry(st.Fence) != roll.Withheld:
 		p.retreat(f, startOver)
 		return
 	case p.rebooted(f):
