@@ -35,6 +35,9 @@ func (p *step) readRoll() bool {
 		p.writeRoll()
 		return false
 	}
+	if p.Core.history.id != r.History {
+		clear(p.trials) // another leader began a new one: what was observed of the old one is void
+	}
 	p.Core.history.id, p.Core.history.serial = r.History, r.Serial
 	if r.Broken != "" && p.w.Policy.ResumeHistory == r.History {
 		p.next.Broken = ""
