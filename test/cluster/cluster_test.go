@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/picket-dev/picket/proto/timing"
+	"github.com/picket-dev/picket/test/cluster/fleet"
 )
 
 // TestScenarios plays every scenario with the scaled-down profile, each on a
@@ -18,7 +19,7 @@ func TestScenarios(t *testing.T) {
 		t.Skip("runs a real control plane; -short is set")
 	}
 	dir := t.TempDir()
-	bin, err := build(t.Context(), dir, os.Stderr)
+	bin, err := fleet.Build(t.Context(), dir, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/picket-dev/picket/test/cluster/fleet"
 )
 
 func main() {
@@ -65,7 +67,7 @@ func demo(ctx context.Context, args []string, out io.Writer) error {
 	} else {
 		defer os.RemoveAll(dir)
 	}
-	bin, err := build(ctx, dir, out)
+	bin, err := fleet.Build(ctx, dir, out)
 	if err != nil {
 		return err
 	}

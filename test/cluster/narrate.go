@@ -31,7 +31,7 @@ func (r *run) narrate(ctx context.Context) {
 			taints++
 			r.sayTaint(e)
 		}
-		if fences, err := r.client.NodeFences.List(ctx, listAll); err == nil {
+		if fences, err := r.Client.NodeFences.List(ctx, listAll); err == nil {
 			for _, f := range fences.Items {
 				for _, s := range f.Status.Timeline[min(steps[f.Name], len(f.Status.Timeline)):] {
 					r.say("%-3s fence of %s: %s", s.Rule, f.Status.Node, s.What)
@@ -39,7 +39,7 @@ func (r *run) narrate(ctx context.Context) {
 				steps[f.Name] = len(f.Status.Timeline)
 			}
 		}
-		if guards, err := r.client.NodeGuards.List(ctx, listAll); err == nil {
+		if guards, err := r.Client.NodeGuards.List(ctx, listAll); err == nil {
 			for _, g := range guards.Items {
 				word := g.Status.Phase + " " + g.Status.Reason
 				if phases[g.Name] != word && g.Status.Phase != "" {

@@ -14,17 +14,15 @@ import (
 
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/proto/timing"
+	"github.com/picket-dev/picket/test/cluster/fleet"
 	"github.com/picket-dev/picket/test/cluster/machine"
-	"github.com/picket-dev/picket/test/cluster/proc"
 	"github.com/picket-dev/picket/test/cluster/rawclock"
 	"github.com/picket-dev/picket/test/cluster/stage"
 )
 
-type stageCommand = proc.Command
-
 // A run is one scenario that is being played.
 type run struct {
-	*fleet
+	*fleet.Fleet
 	profile timing.Profile
 	start   time.Duration // raw time from which the timeline counts
 	out     io.Writer
@@ -141,7 +139,7 @@ func (r *run) stays(ctx context.Context, d time.Duration, what string, ask func(
 
 // guard reads a NodeGuard, past all proxies.
 func (r *run) guard(ctx context.Context, node string) (*v1alpha1.NodeGuard, error) {
-	return r.client.NodeGuards.Get(ctx, node)
+	return r.Client.NodeGuards.Get(ctx, node)
 }
 
 // phase waits until a node's guard shows the phase for the boot that runs.
@@ -187,7 +185,7 @@ func (r *run) allArmed(ctx context.Context) error {
 	}
 	want := len(r.Nodes) - (len(r.Nodes)+1)%2
 	err := r.eventually(ctx, time.Minute, fmt.Sprintf("one epoch of %d witnesses", want), func(ctx context.Context) error {
-		roll, err := r.client.Rolls.Get(ctx, v1alpha1.RollName)
+		roll, err := r.Client.Rolls.Get(ctx, v1alpha1.RollName)
 		if err != nil {
 			return err
 		}
@@ -304,7 +302,7 @@ func (r *run) calm(context.Context) error { return errors.Join(r.noResets(), r.n
 
 // fenceOf returns the newest NodeFence of a node.
 func (r *run) fenceOf(ctx context.Context, node string) (*v1alpha1.NodeFence, error) {
-	list, err := r.client.NodeFences.List(ctx, listAll)
+	list, err := r.Client.NodeFences.List(ctx, listAll)
 	if err != nil {
 		return nil, err
 	}

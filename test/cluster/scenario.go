@@ -12,7 +12,7 @@ import (
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/proto/timing"
 	"github.com/picket-dev/picket/test/cluster/disk"
-	"github.com/picket-dev/picket/test/cluster/machine"
+	"github.com/picket-dev/picket/test/cluster/fleet"
 	"github.com/picket-dev/picket/test/cluster/rawclock"
 	"github.com/picket-dev/picket/test/cluster/stage"
 )
@@ -36,7 +36,7 @@ type setup struct {
 type options struct {
 	profile  string // standard, fast, patient, or test
 	dir      string
-	bin      binaries
+	bin      fleet.Binaries
 	progress io.Writer
 }
 
@@ -106,7 +106,7 @@ func play(ctx context.Context, s scenario, o options) (res result) {
 	}
 	defer func() {
 		r.closed.Store(true)
-		r.fleet.stop()
+		r.Fleet.Stop()
 		if err := r.Close(); err != nil && res.err == nil {
 			res.err, res.verdict = err, "fail"
 		}
@@ -152,21 +152,10 @@ func begin(ctx context.Context, s scenario, o options) (*run, error) {
 	if s.setup != nil {
 		s.setup(&setup{stage: &so, policy: &policy})
 	}
-	f := &fleet{dir: dir, bin: o.bin, petDelay: profile.PetDelay, policy: policy}
-	r := &run{fleet: f, profile: profile, start: rawclock.Now(), doomed: make(map[string]bool), out: o.progress}
-	so.Commands = func(n *stage.Node, b machine.Boot) []stageCommand { return f.commands(n, b) }
+	f := &fleet.Fleet{Dir: dir, Bin: o.bin, PetDelay: profile.PetDelay, Policy: policy}
+	r := &run{Fleet: f, profile: profile, start: rawclock.Now(), doomed: make(map[string]bool), out: o.progress}
 	so.Machine.Notify = r.machineEvent
-	so.Machine.Files = map[string]string{"proc/1/mountinfo": ""}
-	so.Prepare = func(st *stage.Stage) error {
-		f.Stage = st
-		if err := f.prepare(ctx); err != nil {
-			return err
-		}
-		_, err := f.startController(ctx)
-		return err
-	}
-	if f.Stage, err = stage.New(ctx, so); err != nil {
-		f.stop()
+	if err := f.Start(ctx, so); err != nil {
 		return nil, err
 	}
 	r.start = rawclock.Now()

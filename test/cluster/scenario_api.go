@@ -180,7 +180,7 @@ func outageDuringSuspicion(ctx context.Context, r *run) error {
 	}
 	r.Mesh.Isolate(w.node.Name, proxy.Cut())
 	suspected := func(ctx context.Context) error {
-		roll, err := r.client.Rolls.Get(ctx, v1alpha1.RollName)
+		roll, err := r.Client.Rolls.Get(ctx, v1alpha1.RollName)
 		if err != nil {
 			return err
 		}

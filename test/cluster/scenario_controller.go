@@ -15,17 +15,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
+	"github.com/picket-dev/picket/test/cluster/fleet"
 )
 
 // leader returns the controller that holds the lease.
-func (r *run) leader(ctx context.Context) (*controller, error) {
-	leases, err := r.Plane.Client().CoordinationV1().Leases(namespace).List(ctx, listAll)
+func (r *run) leader(ctx context.Context) (*fleet.Controller, error) {
+	leases, err := r.Plane.Client().CoordinationV1().Leases(fleet.Namespace).List(ctx, listAll)
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range leases.Items {
-		for _, c := range r.controllers {
-			if l.Spec.HolderIdentity != nil && strings.HasPrefix(*l.Spec.HolderIdentity, c.name) {
+		for _, c := range r.Controllers {
+			if l.Spec.HolderIdentity != nil && strings.HasPrefix(*l.Spec.HolderIdentity, c.Name) {
 				return c, nil
 			}
 		}
@@ -38,7 +39,7 @@ func controllerKilled(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.startController(ctx); err != nil {
+	if _, err := r.StartController(ctx); err != nil {
 		return err
 	}
 	r.cut(w)
@@ -53,8 +54,8 @@ func controllerKilled(ctx context.Context, r *run) error {
 		if err != nil {
 			return err
 		}
-		r.say("the fence is %s: killing %s", phase, c.name)
-		c.kill()
+		r.say("the fence is %s: killing %s", phase, c.Name)
+		c.Kill()
 	}
 	if err := r.failsOver(ctx, w, r.start); err != nil {
 		return err
@@ -70,14 +71,14 @@ func controllerPaused(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	old := r.controllers[0]
-	if _, err := r.startController(ctx); err != nil {
+	old := r.Controllers[0]
+	if _, err := r.StartController(ctx); err != nil {
 		return err
 	}
 	release := make(chan struct{})
 	caught := make(chan struct{})
 	var once sync.Once
-	old.api.Intercept(func(req *http.Request) <-chan struct{} {
+	old.API.Intercept(func(req *http.Request) <-chan struct{} {
 		if !taints(req) {
 			return nil
 		}
@@ -90,10 +91,10 @@ func controllerPaused(ctx context.Context, r *run) error {
 	case <-time.After(3 * timingOf(r)):
 		return errors.New("no taint was on the way")
 	}
-	if err := old.pause(); err != nil {
+	if err := old.Pause(); err != nil {
 		return err
 	}
-	r.say("%s is paused, its taint on the way; the power of %s is back", old.name, w.node.Name)
+	r.say("%s is paused, its taint on the way; the power of %s is back", old.Name, w.node.Name)
 	if err := w.node.Machine.PowerOn(); err != nil {
 		return err
 	}
@@ -101,12 +102,12 @@ func controllerPaused(ctx context.Context, r *run) error {
 		return err
 	}
 	r.say("the taint arrives")
-	old.api.Intercept(nil)
+	old.API.Intercept(nil)
 	close(release)
 	if err := r.stays(ctx, 3*time.Second, "the late taint", r.calm); err != nil {
 		return err
 	}
-	if err := old.resume(); err != nil {
+	if err := old.Resume(); err != nil {
 		return err
 	}
 	if err := r.stays(ctx, 10*time.Second, "the old leader goes on", r.calm); err != nil {

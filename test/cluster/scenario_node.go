@@ -185,7 +185,7 @@ func suspectedAgain(ctx context.Context, r *run) error {
 	r.say("%s loses its peers, and keeps the API", w.node.Name)
 	r.Mesh.Isolate(w.node.Name, proxy.Cut())
 	twice := func(ctx context.Context) error {
-		list, err := r.client.NodeFences.List(ctx, listAll)
+		list, err := r.Client.NodeFences.List(ctx, listAll)
 		if err != nil {
 			return err
 		}

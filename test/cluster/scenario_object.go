@@ -30,7 +30,7 @@ var (
 // that the old one broke.
 func (r *run) newHistory(ctx context.Context, old string) (history string, err error) {
 	err = r.eventually(ctx, 30*time.Second, "a new history", func(ctx context.Context) error {
-		roll, err := r.client.Rolls.Get(ctx, v1alpha1.RollName)
+		roll, err := r.Client.Rolls.Get(ctx, v1alpha1.RollName)
 		if err != nil {
 			return err
 		}
@@ -65,12 +65,12 @@ func (r *run) paused(ctx context.Context, w *workload, history string) error {
 	}
 	r.say("a human resumes fencing under history %s", history)
 	err := r.eventually(ctx, 10*time.Second, "resume", func(ctx context.Context) error {
-		policy, err := r.client.FencingPolicies.Get(ctx, v1alpha1.PolicyName)
+		policy, err := r.Client.FencingPolicies.Get(ctx, v1alpha1.PolicyName)
 		if err != nil {
 			return err
 		}
 		policy.Spec.ResumeHistory = history
-		_, err = r.client.FencingPolicies.Update(ctx, policy)
+		_, err = r.Client.FencingPolicies.Update(ctx, policy)
 		return err
 	})
 	if err != nil {
@@ -88,7 +88,7 @@ func rollDeleted(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	roll, err := r.client.Rolls.Get(ctx, v1alpha1.RollName)
+	roll, err := r.Client.Rolls.Get(ctx, v1alpha1.RollName)
 	if err != nil {
 		return err
 	}
@@ -164,13 +164,13 @@ func crdsDeleted(ctx context.Context, r *run) error {
 		return err
 	}
 	r.say("they are applied again")
-	if err := r.eventually(ctx, time.Minute, "apply the CRDs", r.install); err != nil {
+	if err := r.eventually(ctx, time.Minute, "apply the CRDs", r.Install); err != nil {
 		return err
 	}
-	policy := &v1alpha1.FencingPolicy{Spec: r.policy}
+	policy := &v1alpha1.FencingPolicy{Spec: r.Policy}
 	policy.Name = v1alpha1.PolicyName
 	create := func(ctx context.Context) error {
-		_, err := r.client.FencingPolicies.Create(ctx, policy)
+		_, err := r.Client.FencingPolicies.Create(ctx, policy)
 		if apierrors.IsAlreadyExists(err) {
 			return nil
 		}
@@ -190,11 +190,11 @@ func etcdRestored(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	roll, err := r.client.Rolls.Get(ctx, v1alpha1.RollName)
+	roll, err := r.Client.Rolls.Get(ctx, v1alpha1.RollName)
 	if err != nil {
 		return err
 	}
-	snapshot := r.path("snapshot")
+	snapshot := r.Path("snapshot")
 	if err := r.Plane.Snapshot(snapshot); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package main
+package fleet
 
 import (
 	"context"
@@ -10,16 +10,16 @@ import (
 	"strings"
 )
 
-// binaries are Picket's own programs, as the scenarios run them.
-type binaries struct{ agent, holder, controller string }
+// Binaries are the paths of Picket's own programs, as the tests run them.
+type Binaries struct{ Agent, Holder, Controller string }
 
-// build compiles Picket's programs into dir. The holder is the one for tests,
+// Build compiles Picket's programs into dir. The holder is the one for tests,
 // whose watchdog is a file.
-func build(ctx context.Context, dir string, progress io.Writer) (binaries, error) {
-	b := binaries{
-		agent:      filepath.Join(dir, "picket-agent"),
-		holder:     filepath.Join(dir, "picket-holder"),
-		controller: filepath.Join(dir, "picket-controller"),
+func Build(ctx context.Context, dir string, progress io.Writer) (Binaries, error) {
+	b := Binaries{
+		Agent:      filepath.Join(dir, "picket-agent"),
+		Holder:     filepath.Join(dir, "picket-holder"),
+		Controller: filepath.Join(dir, "picket-controller"),
 	}
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
@@ -27,7 +27,7 @@ func build(ctx context.Context, dir string, progress io.Writer) (binaries, error
 	}
 	fmt.Fprintln(progress, "building picket-agent, picket-holder and picket-controller")
 	for _, p := range []struct{ out, tags, pkg string }{
-		{b.agent, "", "./agent"}, {b.holder, "testdevice", "./agent/holder"}, {b.controller, "", "./controller"},
+		{b.Agent, "", "./agent"}, {b.Holder, "testdevice", "./agent/holder"}, {b.Controller, "", "./controller"},
 	} {
 		cmd := exec.CommandContext(ctx, "go", "build", "-tags", p.tags, "-o", p.out, p.pkg)
 		cmd.Dir = strings.TrimSpace(string(root))
