@@ -44,6 +44,7 @@ func (a *API) Watch(ctx context.Context) {
 // client-go's own pauses grow to 30 s, a whole failover.
 func reflector(lw cache.ListerWatcher, of runtime.Object, store cache.ReflectorStore) *cache.Reflector {
 	return cache.NewReflectorWithOptions(lw, of, store, cache.ReflectorOptions{
+		Name:    "picket-controller",
 		Backoff: &wait.Backoff{Duration: 200 * time.Millisecond, Factor: 1.5, Jitter: 0.5, Steps: 10, Cap: 2 * time.Second},
 	})
 }
