@@ -60,6 +60,9 @@ func (c config) opener(adopted int, log *journal) opener {
 	return &fileOpener{path: c.Device, dog: c.TestDevice, outlive: c.Outlives, adopted: adopted, log: log}
 }
 
+// stored says whether a device that this process does not open is stored.
+func (c config) stored(adopted int) bool { return adopted >= 0 || c.Outlives }
+
 func (c config) resetter(s *sysrq) resetter {
 	return groupResetter{sysrq: s, path: c.Device, group: c.ResetGroup}
 }

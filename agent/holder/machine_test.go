@@ -107,13 +107,23 @@ func (m *machine) writeConfig() string {
 	return m.path("config")
 }
 
-// start starts a holder; env and wrapper as for a service manager.
+// start starts a holder with that environment.
 func (m *machine) start(env ...string) {
+	m.t.Helper()
+	m.startWith(nil, env...)
+}
+
+// startWith starts a holder as a service manager does that has stored the dog.
+func (m *machine) startWith(stored *os.File, env ...string) {
 	m.t.Helper()
 	// LISTEN_PID must name the holder itself, which the shell becomes.
 	p := &process{cmd: exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" --config "$1"`, holderPath, m.writeConfig()),
 		log: new(bytes.Buffer), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
+	if stored != nil {
+		p.cmd.Env = append(p.cmd.Env, "LISTEN_FDS=1", "LISTEN_FDNAMES=watchdog")
+		p.cmd.ExtraFiles = []*os.File{stored}
+	}
 	p.cmd.Stderr = p.log
 	m.run(p)
 }

@@ -121,6 +121,10 @@ func start(cfg config, boot string, log *journal) (*loop, error) {
 	}
 	machine, action, why := hold.Resume(e, time.Duration(cfg.PetDelay), clock.Now())
 	l.machine = machine
+	if machine.Record().State == hold.Coasting {
+		// It opens nothing. What the store handed over stays open, and stored.
+		l.open.stored = cfg.stored(adopted)
+	}
 	if action.Act == hold.Reset {
 		_ = l.carry(action, why)
 	}

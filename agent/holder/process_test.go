@@ -6,7 +6,8 @@ import (
 	"errors"
 	"net"
 	"os"
-	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -274,6 +275,76 @@ func TestSetTimeout(t *testing.T) {
 	}
 }
 
+// A host that shuts down: the dog runs on with the long T, nobody pings it any
+// more, and a holder that is killed and started again knows.
+func TestCoast(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.config["outlives"] = true
+	m.start()
+	c := m.dial()
+	until := in(1500 * ms)
+	m.ok(c.Arm(t.Context(), time.Second, until))
+	s := m.ok(c.Coast(t.Context(), 5*time.Minute, until))
+	if s.State != hold.Coasting || s.Timeout != 5*time.Minute || !s.PetUntil.IsZero() || !s.Stored {
+		t.Errorf("coasting: %+v", s)
+	}
+	last := m.registers()
+	if time.Duration(last[timeout]) != 5*time.Minute || time.Duration(last[lastPing]) >= until.Raw {
+		t.Errorf("registers %v", last)
+	}
+	if s := m.ok(c.Coast(t.Context(), 5*time.Minute, until)); s.State != hold.Coasting {
+		t.Errorf("coasting again: %v", s.State)
+	}
+	if s, err := c.Disarm(t.Context()); !errors.Is(err, hold.ErrRefused) || !strings.Contains(err.Error(), "reboot the host") || s.State != hold.Coasting {
+		t.Errorf("disarm: %v, %v", s.State, err)
+	}
+	m.kill()
+	m.start()
+	c = m.dial()
+	m.until("petUntil and the old T", func() bool { return until.Add(1500 * ms).Passed(clock.Now()) })
+	if s := m.ok(c.Status(t.Context())); s.State != hold.Coasting || s.Timeout != 5*time.Minute || !s.Stored {
+		t.Errorf("resumed with %+v", s)
+	}
+	_ = m.holder.cmd.Process.Signal(syscall.SIGTERM)
+	if code := m.exited(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if got := m.registers(); got != last {
+		t.Errorf("registers %v after the last ping, %v in the end", last, got)
+	}
+	m.isAlive()
+}
+
+func TestA1LatchResetsACoastingHost(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.start()
+	c := m.dial()
+	m.ok(c.Arm(t.Context(), time.Minute, in(time.Minute)))
+	m.ok(c.Coast(t.Context(), 5*time.Minute, in(time.Minute)))
+	if _, err := c.Latch(t.Context()); err == nil {
+		t.Error("the latch was answered as if nothing had happened")
+	}
+	m.isReset()
+}
+
+// A dog that makes more of the long T than was published is taken back, and
+// petted as before.
+func TestCoastRefusesALongerTimeout(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.start()
+	c := m.dial()
+	m.ok(c.Arm(t.Context(), time.Second, in(time.Minute)))
+	s, err := c.Coast(t.Context(), 5*time.Minute+150*ms, in(time.Minute))
+	if !errors.Is(err, hold.ErrRefused) || s.State != hold.Armed || s.Timeout != time.Second || time.Duration(m.registers()[timeout]) != time.Second {
+		t.Errorf("%v with %v, error %v, registers %v", s.State, s.Timeout, err, m.registers())
+	}
+	before := len(m.pinged())
+	m.until("ping", func() bool { return len(m.pinged()) > before })
+}
+
 func TestSIGTERM(t *testing.T) {
 	for name, c := range map[string]struct {
 		bring   func(*testing.T, *machine, *hold.Client)
@@ -284,6 +355,10 @@ func TestSIGTERM(t *testing.T) {
 		"Armed": {func(t *testing.T, m *machine, c *hold.Client) {
 			m.ok(c.Arm(t.Context(), time.Minute, in(time.Minute)))
 		}, hold.Armed, 1},
+		"Coasting": {func(t *testing.T, m *machine, c *hold.Client) {
+			m.ok(c.Arm(t.Context(), time.Minute, in(time.Minute)))
+			m.ok(c.Coast(t.Context(), 2*time.Minute, in(time.Minute)))
+		}, hold.Coasting, 1},
 		"Free": {func(t *testing.T, m *machine, c *hold.Client) {
 			m.ok(c.Arm(t.Context(), time.Minute, in(time.Minute)))
 			m.ok(c.Free(t.Context()))
@@ -327,7 +402,7 @@ func TestNowayoutNeedsAnOutlivingHolder(t *testing.T) {
 	m.start()
 	c = m.dial()
 	s := m.ok(c.Arm(t.Context(), time.Minute, in(time.Minute)))
-	if !s.Device.Nowayout || s.Device.Kappa != 2000 || !s.Outlives {
+	if !s.Device.Nowayout || s.Device.Kappa != 2000 || !s.Outlives || !s.Stored {
 		t.Errorf("status %+v", s)
 	}
 	if s, err := c.Disarm(t.Context()); !errors.Is(err, hold.ErrRefused) || s.State != hold.Free {
@@ -451,12 +526,7 @@ func TestFDStoreKeepsTheDevice(t *testing.T) {
 	if err := os.Rename(m.path("watchdog"), m.path("elsewhere")); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" --config "$1"`, holderPath, m.writeConfig()),
-		log: m.holder.log, done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), env, "LISTEN_FDS=1", "LISTEN_FDNAMES=watchdog")
-	p.cmd.ExtraFiles = []*os.File{stored}
-	p.cmd.Stderr = p.log
-	m.run(p)
+	m.startWith(stored, env)
 	c = m.dial()
 	if s := m.ok(c.Status(t.Context())); s.State != hold.Armed || s.PetUntil != until || !s.Stored {
 		t.Errorf("resumed with %+v", s)
@@ -466,6 +536,49 @@ func TestFDStoreKeepsTheDevice(t *testing.T) {
 	m.ok(c.Disarm(t.Context()))
 	for text != "FDSTOREREMOVE=1\nFDNAME=watchdog" {
 		text, _ = receive(t, manager) // or the deadline of the socket
+	}
+}
+
+// A holder that coasts keeps the descriptor that the service manager hands
+// back, and neither opens nor pings the dog, nor takes it out of the store.
+func TestFDStoreOfACoastingHolder(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.start()
+	c := m.dial()
+	m.ok(c.Arm(t.Context(), time.Second, in(time.Minute)))
+	m.ok(c.Coast(t.Context(), 5*time.Minute, in(time.Minute)))
+	m.kill()
+	stored, err := os.OpenFile(m.path("watchdog"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stored.Close()
+	last := m.registers()
+	m.startWith(stored)
+	c = m.dial()
+	if s := m.ok(c.Status(t.Context())); s.State != hold.Coasting || !s.Stored {
+		t.Errorf("resumed with %+v", s)
+	}
+	links, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(m.holder.cmd.Process.Pid), "fd/*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := 0
+	for _, l := range links {
+		if to, _ := os.Readlink(l); to == m.path("watchdog") {
+			kept++
+		}
+	}
+	if kept != 1 {
+		t.Errorf("the dog is open %d times in the holder, want once", kept)
+	}
+	_ = m.holder.cmd.Process.Signal(syscall.SIGTERM)
+	if code := m.exited(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if got := m.registers(); got != last {
+		t.Errorf("registers %v after the last ping, %v in the end", last, got)
 	}
 }
 

@@ -110,6 +110,7 @@ func TestClientCalls(t *testing.T) {
 		{func() (Status, error) { return c.Arm(t.Context(), s, until) }, Request{Op: OpArm, Timeout: s, PetUntil: until}},
 		{func() (Status, error) { return c.Extend(t.Context(), until) }, Request{Op: OpExtend, PetUntil: until}},
 		{func() (Status, error) { return c.SetTimeout(t.Context(), s, until) }, Request{Op: OpSetTimeout, Timeout: s, PetUntil: until}},
+		{func() (Status, error) { return c.Coast(t.Context(), s, until) }, Request{Op: OpCoast, Timeout: s, PetUntil: until}},
 		{func() (Status, error) { return c.Latch(t.Context()) }, Request{Op: OpLatch}},
 		{func() (Status, error) { return c.Free(t.Context()) }, Request{Op: OpFree}},
 		{func() (Status, error) { return c.Disarm(t.Context()) }, Request{Op: OpDisarm}},
@@ -147,6 +148,7 @@ func TestClientReconnects(t *testing.T) {
 		{OpExtend, func(c *Client) error { _, err := c.Extend(t.Context(), timing.At(s)); return err }, true},
 		{OpLatch, func(c *Client) error { _, err := c.Latch(t.Context()); return err }, true},
 		{OpSetTimeout, func(c *Client) error { _, err := c.SetTimeout(t.Context(), s, timing.At(s)); return err }, false},
+		{OpCoast, func(c *Client) error { _, err := c.Coast(t.Context(), s, timing.At(s)); return err }, false},
 		{OpFree, func(c *Client) error { _, err := c.Free(t.Context()); return err }, false},
 		{OpDisarm, func(c *Client) error { _, err := c.Disarm(t.Context()); return err }, false},
 	} {

@@ -251,9 +251,12 @@ func (m *Machine) disarm() (Action, error) {
 // while petUntil is more than δ ahead, else stays for the next Extend or the
 // latch. A latched one never leaves.
 //
-// A coasting holder leaves at once and closes nothing in order. Where its
-// descriptor is the last one, the kernel's close pings once: that is one of
-// the u ungated pings that the promise counts at the long T.
+// A coasting holder leaves at once, without a magic close. The kernel pings once
+// when the last descriptor goes: with this process, or, where the FD store has
+// another, when the service manager discards that. systemd does so as it stops
+// the service, which in a shutdown it will, so the u of the long T must count
+// one ping even where the holder outlives its agent. A successor that coasts
+// never opens the device again, so that it is one at most.
 func (m *Machine) Terminate(now timing.Instant) (Action, error) {
 	m.checked, m.leaving = now, true
 	switch {

@@ -54,6 +54,13 @@ var armed = []step{
 
 var freed = append(armed[:3:3], step{101 * s, request(OpFree, 0, 0), Action{}, 0, Free})
 
+// coasting are the steps from Idle to Coasting at 101 s with T = 300 s; the
+// petUntil of its last ping was 106 s.
+var coasting = append(armed[:3:3],
+	step{101 * s, request(OpCoast, 300*s, 106*s), Action{Act: SetTimeout, Timeout: 300 * s}, 0, Armed},
+	step{101 * s, done(SetTimeout, 300*s, Result{Timeout: 300 * s}), Action{}, 0, Coasting},
+)
+
 var errBroken = errors.New("broken")
 
 func TestMachine(t *testing.T) {
@@ -232,6 +239,87 @@ func TestMachine(t *testing.T) {
 			step{101 * s, done(SetTimeout, 9500*ms, Result{Timeout: 10 * s}), Action{Act: SetTimeout, Timeout: 8 * s}, 0, Armed},
 			step{101 * s, done(SetTimeout, 8*s, Result{Err: errBroken}), reset, ErrLatched, Latched},
 		),
+		"Coasting never pings, and no deadline passes": append(coasting[:5:5],
+			step{103 * s, tick, Action{}, 0, Coasting},
+			step{106 * s, tick, Action{}, 0, Coasting},
+			step{107 * s, request(OpStatus, 0, 0), Action{}, 0, Coasting},
+			step{200 * s, tick, Action{}, 0, Coasting},
+			step{402 * s, tick, Action{}, 0, Coasting},
+		),
+		"Coasting refuses what would change it": append(coasting[:5:5],
+			step{102 * s, request(OpExtend, 0, 107*s), Action{}, ErrRefused, Coasting},
+			step{102 * s, request(OpSetTimeout, 8*s, 107*s), Action{}, ErrRefused, Coasting},
+			step{102 * s, request(OpArm, 8*s, 107*s), Action{}, ErrRefused, Coasting},
+			step{102 * s, request(OpFree, 0, 0), Action{}, ErrRefused, Coasting},
+			step{102 * s, request(OpDisarm, 0, 0), Action{}, ErrRefused, Coasting},
+		),
+		"Coast again is done already": append(coasting[:5:5],
+			step{102 * s, request(OpCoast, 300*s, 107*s), Action{}, 0, Coasting},
+			step{110 * s, request(OpCoast, 600*s, 107*s), Action{}, 0, Coasting},
+		),
+		"Latch resets a coasting holder (A1)": append(coasting[:5:5],
+			step{200 * s, request(OpLatch, 0, 0), reset, ErrLatched, Latched},
+			step{201 * s, request(OpCoast, 300*s, 206*s), Action{}, ErrLatched, Latched},
+		),
+		"Coast pings even where T is in force already": append(armed[:3:3],
+			step{101 * s, request(OpCoast, 8*s, 106*s), Action{Act: SetTimeout, Timeout: 8 * s}, 0, Armed},
+			step{101 * s, done(SetTimeout, 8*s, Result{Timeout: 8 * s}), Action{}, 0, Coasting},
+		),
+		"Coast needs Armed": {
+			{100 * s, request(OpCoast, 300*s, 105*s), Action{}, ErrNotArmed, Idle},
+		},
+		"Coast needs Armed, not Free": append(freed[:4:4],
+			step{102 * s, request(OpCoast, 300*s, 107*s), Action{}, ErrNotArmed, Free},
+		),
+		"Coast needs a petUntil ahead and a timeout": append(armed[:3:3],
+			step{101 * s, request(OpCoast, 300*s, 101*s), Action{}, ErrExpired, Armed},
+			step{101 * s, request(OpCoast, 300*s, 101*s+MaxLead+ms), Action{}, ErrInvalid, Armed},
+			step{101 * s, request(OpCoast, 0, 106*s), Action{}, ErrInvalid, Armed},
+			step{102 * s, tick, ping, 0, Armed},
+		),
+		"A6: a Coast that comes too late resets": append(armed[:3:3],
+			step{105 * s, request(OpCoast, 300*s, 110*s), reset, ErrLatched, Latched},
+		),
+		"A6: a Coast during which petUntil passed resets": append(armed[:3:3],
+			step{104900 * ms, request(OpCoast, 300*s, 105*s), Action{Act: SetTimeout, Timeout: 300 * s}, 0, Armed},
+			step{105 * s, done(SetTimeout, 300*s, Result{Timeout: 300 * s}), reset, ErrLatched, Latched},
+		),
+		"Coast that the device refuses leaves it armed": append(armed[:3:3],
+			step{101 * s, request(OpCoast, 300*s, 106*s), Action{Act: SetTimeout, Timeout: 300 * s}, 0, Armed},
+			step{101 * s, done(SetTimeout, 300*s, Result{Timeout: 8 * s, Err: errBroken}), Action{}, ErrDevice, Armed},
+			step{102 * s, request(OpSetTimeout, 9*s, 107*s), Action{Act: SetTimeout, Timeout: 9 * s}, 0, Armed},
+			step{102 * s, done(SetTimeout, 9*s, Result{Timeout: 9 * s}), Action{}, 0, Armed},
+			step{107 * s, tick, reset, ErrLatched, Latched},
+		),
+		"Coast that failed is forgotten": append(armed[:3:3],
+			step{101 * s, request(OpCoast, 300*s, 106*s), Action{Act: SetTimeout, Timeout: 300 * s}, 0, Armed},
+			step{101 * s, done(SetTimeout, 300*s, Result{Timeout: 8 * s, Err: errBroken}), Action{}, ErrDevice, Armed},
+			step{101 * s, request(OpDisarm, 0, 0), Action{Act: Close}, 0, Free},
+			step{101 * s, done(Close, 0, Result{}), Action{}, 0, Idle},
+			step{102 * s, request(OpArm, 8*s, 107*s), Action{Act: Open, Timeout: 8 * s}, 0, Armed},
+			step{102 * s, done(Open, 8*s, Result{Timeout: 30 * s}), Action{Act: SetTimeout, Timeout: 8 * s}, 0, Armed},
+			step{102 * s, done(SetTimeout, 8*s, Result{Timeout: 8 * s}), Action{}, 0, Armed},
+		),
+		"Coast of which the device makes more is taken back": append(armed[:3:3],
+			step{101 * s, request(OpCoast, 300*s, 106*s), Action{Act: SetTimeout, Timeout: 300 * s}, 0, Armed},
+			step{101 * s, done(SetTimeout, 300*s, Result{Timeout: 301 * s}), Action{Act: SetTimeout, Timeout: 8 * s}, 0, Armed},
+			step{101 * s, done(SetTimeout, 8*s, Result{Timeout: 8 * s}), Action{}, ErrRefused, Armed},
+			step{103 * s, tick, ping, 0, Armed},
+		),
+		"Coast that cannot be taken back latches": append(armed[:3:3],
+			step{101 * s, request(OpCoast, 300*s, 106*s), Action{Act: SetTimeout, Timeout: 300 * s}, 0, Armed},
+			step{101 * s, done(SetTimeout, 300*s, Result{Timeout: 301 * s}), Action{Act: SetTimeout, Timeout: 8 * s}, 0, Armed},
+			step{101 * s, done(SetTimeout, 8*s, Result{Timeout: 301 * s, Err: errBroken}), reset, ErrLatched, Latched},
+		),
+		"SIGTERM: coasting exits and closes nothing": append(coasting[:5:5],
+			step{200 * s, terminate, Action{Act: Exit}, 0, Coasting},
+		),
+		"SIGTERM: armed and nearly expired stays, coasts, and leaves": append(armed[:3:3],
+			step{104100 * ms, terminate, Action{}, 0, Armed},
+			step{104200 * ms, request(OpCoast, 300*s, 109*s), Action{Act: SetTimeout, Timeout: 300 * s}, 0, Armed},
+			step{104200 * ms, done(SetTimeout, 300*s, Result{Timeout: 300 * s}), Action{}, 0, Coasting},
+			step{104200 * ms, tick, Action{Act: Exit}, 0, Coasting},
+		),
 		"SetTimeout that the device refuses changes nothing": append(armed[:3:3],
 			step{101 * s, request(OpSetTimeout, 900*s, 106*s), Action{Act: SetTimeout, Timeout: 900 * s}, 0, Armed},
 			step{101 * s, done(SetTimeout, 900*s, Result{Timeout: 8 * s, Err: errBroken}), Action{}, ErrDevice, Armed},
@@ -298,6 +386,9 @@ func TestResume(t *testing.T) {
 		"A6: armed and passed":      {Evidence{Verdict: Ours, Record: rec(Armed, 100*s)}, Action{Act: Reset}, ErrLatched, Latched, false, ErrLatched},
 		"armed and ahead":           {Evidence{Verdict: Ours, Record: rec(Armed, 101*s)}, Action{}, 0, Armed, false, 0},
 		"free":                      {Evidence{Verdict: Ours, Record: rec(Free, 0), Adopted: true}, Action{}, 0, Free, false, 0},
+		"coasting":                  {Evidence{Verdict: Ours, Record: rec(Coasting, 0)}, Action{}, 0, Coasting, false, ErrRefused},
+		"coasting, descriptor kept": {Evidence{Verdict: Ours, Record: rec(Coasting, 0), Adopted: true}, Action{}, 0, Coasting, false, ErrRefused},
+		"coasting, cannot reset":    {Evidence{Verdict: Ours, Record: rec(Coasting, 0), NoReset: errBroken}, Action{}, 0, Coasting, false, ErrRefused},
 		"idle, descriptor left":     {Evidence{Verdict: Ours, Record: Record{State: Idle}, Adopted: true}, Action{Act: Close}, 0, Free, false, 0},
 		"corrupt, device runs":      {Evidence{Verdict: Corrupt, Active: watchdog.Yes}, Action{}, ErrRefused, Idle, true, ErrRefused},
 		"corrupt, device may run":   {Evidence{Verdict: Corrupt}, Action{}, ErrRefused, Idle, true, ErrRefused},
@@ -370,6 +461,30 @@ func TestResumeArmed(t *testing.T) {
 			play(t, m, append([]step{{100 * s, tick, open, 0, Armed}}, steps...))
 		})
 	}
+}
+
+// A holder that coasts wants nothing more of time, and says so to whoever asks.
+func TestCoastingIsReported(t *testing.T) {
+	m, _, _ := Resume(Evidence{Verdict: Absent}, s, timing.At(100*s))
+	play(t, m, coasting)
+	want := Record{State: Coasting, Timeout: 300 * s}
+	check := func(m *Machine) {
+		t.Helper()
+		if next, ok := m.Next(); ok {
+			t.Errorf("wants a tick at %v", next)
+		}
+		var st Status
+		if m.Report(&st); st.State != Coasting || st.Timeout != 300*s || !st.PetUntil.IsZero() || st.Failing {
+			t.Errorf("status %+v", st)
+		}
+		if got := m.Record(); got != want {
+			t.Errorf("record %+v, want %+v", got, want)
+		}
+	}
+	check(m)
+	again, _, _ := Resume(Evidence{Verdict: Ours, Record: m.Record(), Adopted: true}, s, timing.At(200*s))
+	play(t, again, []step{{200 * s, tick, Action{}, 0, Coasting}, {500 * s, tick, Action{}, 0, Coasting}})
+	check(again)
 }
 
 func TestNextIsThePetOrTheDeadline(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 
 // TestA6NoPingAfterPetUntil drives the machine by random calls, failures and
 // delays, with restarts from its own marker, and judges every action by the
-// deadline that an agent's view of the protocol would compute.
+// deadline that an agent's view of the protocol would compute. Some calls are
+// those of a good agent, or all runs would end unarmed or latched soon.
 func TestA6NoPingAfterPetUntil(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := driver{t: t, now: timing.At(100 * s)}
@@ -20,17 +21,17 @@ func TestA6NoPingAfterPetUntil(t *testing.T) {
 			"wait":    func(t *rapid.T) { d.pass(time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * ms) },
 			"suspend": func(t *rapid.T) { d.now.Boot += time.Duration(rapid.IntRange(0, 4000).Draw(t, "ms")) * ms },
 			"tick":    func(*rapid.T) { d.carry(d.m.Tick(d.now)) },
+			"next": func(*rapid.T) {
+				if next, ok := d.m.Next(); ok {
+					d.pass(max(-next.Age(d.now), 0))
+				}
+				d.carry(d.m.Tick(d.now))
+			},
+			"arm":    func(*rapid.T) { d.call(OpArm, 2, 2000) },
+			"extend": func(*rapid.T) { d.call(OpExtend, 0, 2000) },
+			"coast":  func(*rapid.T) { d.call(OpCoast, 2, 2000) },
 			"call": func(t *rapid.T) {
-				q := Request{
-					Op:       rapid.SampledFrom([]Op{OpStatus, OpArm, OpArm, OpExtend, OpExtend, OpExtend, OpSetTimeout, OpLatch, OpFree, OpDisarm}).Draw(t, "op"),
-					Timeout:  time.Duration(rapid.IntRange(0, 12).Draw(t, "T")) * s,
-					PetUntil: d.now.Add(time.Duration(rapid.IntRange(-2000, 6000).Draw(t, "lead")) * ms),
-				}
-				protected, published := d.before.State == Armed, max(d.before.Timeout, q.Timeout)
-				d.carry(d.m.Request(q, d.now))
-				if protected && d.before.State == Armed && d.timeout > published {
-					t.Fatalf("T is %v after %v, and %v at most was published", d.timeout, q.Op, published)
-				}
+				d.call(rapid.SampledFrom([]Op{OpStatus, OpArm, OpExtend, OpSetTimeout, OpCoast, OpLatch, OpFree, OpDisarm}).Draw(t, "op"), 0, -2000)
 			},
 			"SIGTERM": func(*rapid.T) { d.carry(d.m.Terminate(d.now)) },
 			"kill":    func(*rapid.T) { d.resume(d.m.Record(), Ours) },
@@ -56,6 +57,24 @@ func (d *driver) resume(r Record, v Verdict) {
 }
 
 func (d *driver) pass(by time.Duration) { d.now = d.now.Add(by) }
+
+// call makes a call with a T and a petUntil that is at least lead ms ahead.
+func (d *driver) call(op Op, least, lead int) {
+	q := Request{
+		Op:       op,
+		Timeout:  time.Duration(rapid.IntRange(least, 12).Draw(d.t, "T")) * s,
+		PetUntil: d.now.Add(time.Duration(rapid.IntRange(lead, 6000).Draw(d.t, "lead")) * ms),
+	}
+	published := max(d.before.Timeout, q.Timeout)
+	protected, late := d.before.State == Armed, q.PetUntil.Passed(d.now)
+	d.carry(d.m.Request(q, d.now))
+	if protected && d.before.State == Coasting && late {
+		d.t.Fatalf("coasts by a petUntil that had passed")
+	}
+	if protected && (d.before.State == Armed || d.before.State == Coasting) && d.timeout > published {
+		d.t.Fatalf("T is %v after %v, and %v at most was published", d.timeout, q.Op, published)
+	}
+}
 
 // carry carries out a and judges it.
 func (d *driver) carry(a Action, _ error) {
@@ -107,6 +126,18 @@ func (d *driver) judge(a Action) {
 	}
 	d.latched = r.State == Latched
 	pings := a.Act == Ping || a.Act == SetTimeout || a.Act == Open
+	if r.State == Coasting && a.Act != Nothing && a.Act != Exit {
+		d.t.Fatalf("%v while coasting", a.Act)
+	}
+	if d.before.State == Coasting && r != d.before && r.State != Latched {
+		d.t.Fatalf("coasting, and then %+v", r)
+	}
+	if r.State == Coasting && d.before.State != Coasting && (d.before.State != Armed || d.before.PetUntil.Passed(d.now)) {
+		d.t.Fatalf("coasts at %v after %+v", d.now, d.before)
+	}
+	if r.State == Coasting && r.Timeout != d.timeout {
+		d.t.Fatalf("T in the marker is %v, in the device that coasts %v", r.Timeout, d.timeout)
+	}
 	if r.State == Armed && pings && r.PetUntil.Passed(d.now) {
 		d.t.Fatalf("%v at %v, after petUntil %v", a.Act, d.now, r.PetUntil)
 	}
