@@ -9,9 +9,10 @@ import (
 
 // memory is what this leader has seen of the Roll.
 type memory struct {
-	id     string
-	serial int64
-	ahead  timing.Instant // since when some agent claims a higher serial than the Roll's
+	id      string
+	serial  int64
+	claim   int64          // the newest serial that some agent claimed to have read, when
+	claimed timing.Instant // the one claimed before had turned out to be true
 }
 
 // readRoll takes the Roll and reports whether the step can go on. A Roll that
@@ -35,10 +36,7 @@ func (p *step) readRoll() bool {
 		p.writeRoll()
 		return false
 	}
-	if p.Core.history.id != r.History {
-		clear(p.trials) // another leader began a new one: what was observed of the old one is void
-	}
-	p.Core.history.id, p.Core.history.serial = r.History, r.Serial
+	p.Core.history.serial = r.Serial
 	if r.Broken != "" && p.w.Policy.ResumeHistory == r.History {
 		p.next.Broken = ""
 		p.event("", false, C9, "HistoryResumed", "fencing goes on under history %s", r.History)
@@ -64,10 +62,15 @@ func (p *step) createRoll() {
 // wentBack says why the Roll is not what it was, or nothing.
 func (p *step) wentBack() string {
 	r := p.w.Roll
-	if p.Core.history.id == r.History && r.Serial < p.Core.history.serial {
-		return fmt.Sprintf("serial %d after %d", r.Serial, p.Core.history.serial)
+	h := &p.Core.history
+	if h.id != r.History { // somebody began a new one: what was observed of the old one is void
+		*h = memory{id: r.History}
+		clear(p.trials)
 	}
-	ahead := ""
+	if r.Serial < h.serial {
+		return fmt.Sprintf("serial %d after %d", r.Serial, h.serial)
+	}
+	var ahead Guard
 	for _, name := range p.names {
 		g := p.w.Guards[name]
 		if g.Status.History != r.History {
@@ -76,20 +79,16 @@ func (p *step) wentBack() string {
 		if g.Status.HistoryBroken != "" {
 			return fmt.Sprintf("%s reports: %s", g.Name, g.Status.HistoryBroken)
 		}
-		if g.Status.Serial > r.Serial {
-			ahead = fmt.Sprintf("%s has read serial %d, the Roll has %d", g.Name, g.Status.Serial, r.Serial)
+		if g.Status.Serial > ahead.Status.Serial {
+			ahead = g
 		}
 	}
-	if ahead == "" {
-		p.Core.history.ahead = timing.Instant{}
-		return ""
-	}
-	if p.Core.history.ahead.IsZero() {
-		p.Core.history.ahead = p.now
+	if h.claim <= r.Serial {
+		h.claim, h.claimed = ahead.Status.Serial, p.now
 	}
 	// Only a read that was sent after the claim was seen can convict.
-	if r.Sent.After(p.Core.history.ahead) {
-		return ahead
+	if min(h.claim, ahead.Status.Serial) > r.Serial && r.Sent.After(h.claimed) {
+		return fmt.Sprintf("%s has read serial %d, the Roll has %d", ahead.Name, ahead.Status.Serial, r.Serial)
 	}
 	return ""
 }
@@ -103,7 +102,6 @@ func (p *step) startHistory(why string) {
 	p.next.Broken = why
 	p.next.Entries = nil
 	p.keepDecided(&p.next)
-	p.Core.history = memory{}
 	clear(p.trials)
 }
 

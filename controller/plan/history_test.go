@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/picket-dev/picket/controller/plan"
 	"github.com/picket-dev/picket/proto/timing"
 )
@@ -27,5 +29,62 @@ func TestC10_AnotherHistoryVoidsEveryTrial(t *testing.T) {
 	c.until("n2", plan.Fenced, time.Minute)
 	if w := timing.Wait(c.guards["n2"].Status.Promise, c.policy.Profile); c.now-began < w {
 		t.Errorf("tainted %v after the new history began, W is %v", c.now-began, w)
+	}
+}
+
+// A leader that reads behind a rival's writes must not mistake agents that are
+// ahead of it for a Roll that went back.
+func TestC9_AgentsAheadOfALaggingReadBreakNoHistory(t *testing.T) {
+	c := ready(t, 3)
+	l := c.leader()
+	for range 20 {
+		lag := *l.c.roll
+		r := lag
+		r.Roll = r.Clone()
+		r.Serial++
+		r.PollEvery += time.Millisecond
+		r.Version = c.version()
+		c.roll = &r
+		for _, m := range c.machines {
+			c.agent(m)
+		}
+		sent := l.clock()
+		c.now += 10 * time.Millisecond
+		l.sync()
+		lag.Sent = sent
+		l.fresh = &lag
+		for _, a := range l.plan() {
+			if put, ok := a.(plan.PutRoll); ok && put.Roll.Broken != "" {
+				t.Fatalf("history broken: %s", put.Roll.Broken)
+			}
+		}
+		c.now += 10 * time.Millisecond
+	}
+}
+
+// A Roll that went back stays broken until the new history is stored.
+func TestC9_ABrokenHistoryIsNotForgottenWithALostWrite(t *testing.T) {
+	c := ready(t, 3)
+	r := *c.roll
+	r.Roll = r.Clone()
+	r.Serial--
+	r.Version = c.version()
+	c.roll = &r
+	for g, guard := range c.guards { // restored, too
+		guard.Status.Serial = 1
+		c.guards[g] = guard
+	}
+	l := c.leader()
+	for range 3 {
+		l.sync()
+		var broken []string
+		for _, a := range l.plan() { // and every write is lost
+			if put, ok := a.(plan.PutRoll); ok {
+				broken = append(broken, put.Roll.Broken)
+			}
+		}
+		if d := cmp.Diff([]string{"serial 2 after 3"}, broken); d != "" {
+			t.Error(d)
+		}
 	}
 }
