@@ -71,9 +71,8 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	d.beats = peer.NewHeartbeater(d.client, func(b peer.Beat) { d.beat(work, b) })
 	var running sync.WaitGroup
-	defer running.Wait()
-	defer cancel()
 	for _, run := range []func(context.Context){
 		d.journal.run, d.keeper.run, d.beats.Run, d.publish, d.watchGuard, d.watchLinks, d.serveAdmin,
 	} {
@@ -85,6 +84,9 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 		}
 	})
 	d.loop(ctx, work)
+	cancel()
+	d.server.Close()
+	running.Wait()
 	return nil
 }
 

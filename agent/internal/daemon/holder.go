@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -34,7 +35,7 @@ type wish struct {
 type keeper struct {
 	socket string
 	wishes mailbox[wish]
-	report func(decide.Held)
+	report func(context.Context, decide.Held)
 
 	status atomic.Pointer[hold.Status] // the newest, for others
 
@@ -77,6 +78,8 @@ func (k *keeper) serve(ctx context.Context) {
 	switch {
 	case status.State == hold.StateUnknown && k.since.Age(clock.Now()) < holderPatience:
 		return // it may be restarting
+	case errors.Is(err, hold.ErrExpired):
+		// The wish was late, not the device: the next roll brings a newer one.
 	case err != nil:
 		held.Err = err.Error()
 	default:
@@ -92,7 +95,7 @@ func (k *keeper) serve(ctx context.Context) {
 	k.spoke = true
 	k.said = held
 	k.said.PetUntil = timing.Instant{}
-	k.report(held)
+	k.report(ctx, held)
 }
 
 // obey asks the holder for its status and brings it to the wished mode.
@@ -138,6 +141,9 @@ func (k *keeper) command(ctx context.Context, s hold.Status) (hold.Status, error
 			return k.client.Extend(ctx, w.petUntil)
 		}
 	case decide.HoldCoast:
+		if s.State != hold.Coasting {
+			return k.client.Coast(ctx, w.timeout, w.petUntil)
+		}
 	case decide.HoldLatched:
 		return k.client.Latch(ctx)
 	}
@@ -155,6 +161,8 @@ func heldOf(s hold.Status) decide.Held {
 		h.Mode = decide.HoldArmed
 	case hold.Free:
 		h.Mode = decide.HoldFree
+	case hold.Coasting:
+		h.Mode = decide.HoldCoast
 	case hold.Latched:
 		h.Mode = decide.HoldLatched
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -45,7 +46,7 @@ func newDaemon(c Config, version string, log *slog.Logger) (*Daemon, error) {
 		conditions: make(map[string]metav1.Condition),
 	}
 	d.journal = newJournal(d.log)
-	d.keeper = &keeper{socket: c.Holder, wishes: newMailbox[wish](), report: func(h decide.Held) { d.events <- h }}
+	d.keeper = &keeper{socket: c.Holder, wishes: newMailbox[wish](), report: func(ctx context.Context, h decide.Held) { d.tell(ctx, h) }}
 	if err := d.connect(); err != nil {
 		return nil, err
 	}
@@ -81,11 +82,6 @@ func (d *Daemon) connect() (err error) {
 	if d.server, err = peer.NewServer(p, d.identity, d.client.Answered); err != nil {
 		return err
 	}
-	d.beats = peer.NewHeartbeater(d.client, func(b peer.Beat) {
-		if b.Err == nil {
-			d.events <- decide.Heard{Node: b.Node, Sent: b.Reply.Sent, Relay: b.Reply.Relay}
-		}
-	})
 	return nil
 }
 
