@@ -14,14 +14,13 @@ func (p *step) blockers(f *Fence) []string {
 			why = append(why, fmt.Sprintf(format, args...))
 		}
 	}
-	n, known := p.w.Nodes[f.Status.Node]
 	g := p.w.Guards[f.Status.Node]
-	proven := f.Proof != "" && f.Proof == f.Status.Boot
+	proven := f.proven()
 	add(p.paused() == "", "%s", p.paused())
-	add(!p.w.Policy.Observe, "Observe: the policy's mode is Observe")
 	add(p.w.Policy.Paused == "", "Paused: %s", p.w.Policy.Paused)
-	add(!known || !n.Excluded, "Excluded: the node carries an exclude label")
-	add(p.open[f.Status.Node] == f, "Duplicate: another fence of this node is open")
+	if first := p.open[f.Status.Node]; first != nil && first != f {
+		add(false, "Duplicate: fence %s of this node is open; if you have a proof, put it there", first.Name)
+	}
 	add(f.Proof == "" || proven, "WrongBoot: spec.proof is about boot %s, the fence is about %s", f.Proof, f.Status.Boot)
 	if !proven {
 		armed := g.Status.Promise.Armed && g.Status.Boot == f.Status.Boot
@@ -29,14 +28,28 @@ func (p *step) blockers(f *Fence) []string {
 		add(!p.w.Policy.RequireVerified || g.Status.Verified, "Unverified: the policy asks for a watchdog that passed its self-test")
 		add(len(p.w.Roll.Epochs) > 0, "NoWitnesses: no epoch of witnesses exists yet")
 	}
+	return append(why, p.forbids(f)...)
+}
+
+// forbids says what keeps any boot of the node from being withheld now, however
+// well its fence is founded. It is asked when a fence begins, and again before
+// a suspicion becomes a withholding.
+func (p *step) forbids(f *Fence) []string {
+	var why []string
+	if p.w.Policy.Observe {
+		why = append(why, "Observe: the policy's mode is Observe")
+	}
+	if p.w.Nodes[f.Status.Node].Excluded {
+		why = append(why, "Excluded: the node carries an exclude label")
+	}
 	if s := p.storm(f); s != "" {
 		why = append(why, s)
 	}
 	return why
 }
 
-// storm applies the storm guard: it says why one more node may not be withheld
-// now, or nothing.
+// storm applies the storm guard to the Roll that this step is about to write:
+// it says why one more node may not be withheld now, or nothing.
 func (p *step) storm(f *Fence) string {
 	limit := max(1, len(p.w.Nodes)*p.w.Policy.MaxWithheld/100)
 	withheld, deliberate, masters, away := 0, 0, 0, 0
@@ -45,18 +58,18 @@ func (p *step) storm(f *Fence) string {
 			masters++
 		}
 	}
-	for i := range p.w.Fences {
-		o := &p.w.Fences[i]
-		if o.Name == f.Name || !p.takesAway(o) {
+	for _, e := range p.next.Entries {
+		if e.State != roll.Withheld || e.Fence == f.Status.Fence {
 			continue
 		}
-		if o.Status.Phase != Detached {
+		o := p.byID[e.Fence] // nil: its NodeFence is lost, and it withholds all the same
+		if o == nil || o.Status.Phase != Detached {
 			withheld++
 		}
-		if o.Reason != PeersLost {
+		if o != nil && o.Reason != PeersLost {
 			deliberate++
 		}
-		if p.w.Nodes[o.Status.Node].ControlPlane {
+		if p.w.Nodes[e.Node].ControlPlane {
 			away++
 		}
 	}
@@ -69,18 +82,4 @@ func (p *step) storm(f *Fence) string {
 		return fmt.Sprintf("StormGuard: %d of %d control-plane nodes are away, one more would break etcd's majority", away, masters)
 	}
 	return ""
-}
-
-// takesAway reports whether the fence keeps its node from running now, by the
-// present Roll or by the one that this step is about to write.
-func (p *step) takesAway(f *Fence) bool {
-	if f.Status.Phase.ended() || f.Status.Fence == "" {
-		return false
-	}
-	for _, e := range p.next.Entries {
-		if e.Fence == f.Status.Fence {
-			return e.State == roll.Withheld
-		}
-	}
-	return false
 }

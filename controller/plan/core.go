@@ -52,6 +52,7 @@ func (c *Core) Plan(now timing.Instant, w World) ([]Action, timing.Instant) {
 		Core: c, now: now, w: w, wake: now.Add(idle),
 		names: slices.Sorted(maps.Keys(w.Nodes)),
 		open:  make(map[string]*Fence),
+		byID:  make(map[string]*Fence),
 	}
 	c.noticeGap(p)
 	c.planned = now
@@ -109,6 +110,7 @@ type step struct {
 	names   []string          // of the nodes, sorted
 	next    Roll              // the Roll as it should become
 	open    map[string]*Fence // node → its open fence
+	byID    map[string]*Fence // by the ID in the Roll
 	lost    map[string]verdict
 	actions []Action
 }

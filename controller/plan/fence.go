@@ -95,11 +95,13 @@ func (p *step) identify(f *Fence) {
 func (p *step) attempt(f *Fence) {
 	f.Status.Attempt++
 	f.Status.Fence = fmt.Sprintf("%s.%d", f.UID, f.Status.Attempt)
+	p.byID[f.Status.Fence] = f
 }
 
 // accounted reports whether some NodeFence carries the ID.
 func (p *step) accounted(fence string) bool {
-	return slices.ContainsFunc(p.w.Fences, func(f Fence) bool { return f.Status.Fence == fence })
+	f := p.byID[fence]
+	return f != nil && f.Status.Fence == fence
 }
 
 // release lets go of a fence that somebody deletes.
@@ -131,25 +133,31 @@ func (p *step) pending(f *Fence) {
 	case p.rebooted(f):
 		st.enter(Recovered, C5, "the node has booted anew")
 		return
-	case f.Reason == PeersLost && f.Proof == "" && !p.lost[st.Node].lost:
+	case f.mayRefute() && !p.lost[st.Node].lost:
 		st.enter(Refuted, C1, "its neighbours hear it again")
 		return
 	}
 	if why := p.blockers(f); len(why) > 0 {
-		if !slices.Equal(why, st.Blockers) {
-			st.Phase = Blocked
-			st.Blockers = why
-			st.WaitsFor = "C9: " + strings.Join(why, "; ")
-		}
-		p.event(st.Node, true, C9, "FenceBlocked", "fence %s does not begin: %s", f.Name, strings.Join(why, "; "))
+		st.Phase = Blocked
+		p.blocked(f, why)
 		return
 	}
 	p.hush(st.Node, "FenceBlocked")
-	state := roll.Suspected
-	if f.Reason != PeersLost || f.Proof != "" {
-		state = roll.Withheld
+	state := roll.Withheld
+	if f.mayRefute() {
+		state = roll.Suspected
 	}
 	p.setEntry(st, state)
+}
+
+// blocked says what keeps the fence from going on (C9).
+func (p *step) blocked(f *Fence, why []string) {
+	st := &f.Status
+	if !slices.Equal(why, st.Blockers) {
+		st.Blockers = why
+	}
+	st.WaitsFor = "C9: " + strings.Join(why, "; ")
+	p.event(st.Node, true, C9, "FenceBlocked", "fence %s does not go on: %s", f.Name, strings.Join(why, "; "))
 }
 
 // suspected waits at the gate: the victim must have had the time to speak
@@ -165,10 +173,6 @@ func (p *step) suspected(f *Fence) {
 		return
 	case roll.Suspected:
 	}
-	if f.proven() {
-		p.setEntry(st, roll.Withheld)
-		return
-	}
 	switch {
 	case f.Deleting:
 		p.retreat(f, retreat{Refuted, C1, "the fence was deleted"})
@@ -176,6 +180,7 @@ func (p *step) suspected(f *Fence) {
 	case p.rebooted(f):
 		p.retreat(f, retreat{Recovered, C1, "the node has booted anew"})
 		return
+	case !f.mayRefute():
 	case p.w.Guards[st.Node].Status.Refutes == st.Fence:
 		p.retreat(f, retreat{Refuted, C1, spoke})
 		return
@@ -184,39 +189,47 @@ func (p *step) suspected(f *Fence) {
 		return
 	}
 	t := p.trial(f, Suspected)
-	if !p.countReads(f, t) {
+	if f.mayRefute() && !p.countReads(f, t) {
 		t.after = p.now // looks that were sent before the gate opened are void
 		p.waitForGate(f, t)
 		return
 	}
 	st.QuorumShort = false
-	saw := p.look(f, t)
-	if saw == nil {
-		st.WaitsFor = "C1: a last look whether the node has spoken"
+	if why := p.forbids(f); len(why) > 0 {
+		t.after = p.now
+		p.blocked(f, why)
 		return
 	}
-	g := saw.Guard
-	switch {
-	case g == nil, g.Status.Boot != st.Boot, !g.Status.Promise.Armed:
-		p.retreat(f, retreat{Refuted, C9, "the node is not armed"})
-	case g.Status.Refutes == st.Fence:
-		p.retreat(f, retreat{Refuted, C1, spoke})
-	default:
-		if why := p.storm(f); why != "" {
-			st.WaitsFor = "C9: " + why
-			st.Blockers = []string{why}
-			t.after = p.now.Add(p.w.Policy.Profile.RollInterval)
-			p.wakeAt(t.after)
-			return
-		}
+	st.Blockers = nil
+	if !f.mayRefute() || p.staysSilent(f, t) {
 		p.setEntry(st, roll.Withheld)
 	}
+}
+
+// staysSilent takes a last look, and reports whether the node is armed and has
+// not spoken.
+func (p *step) staysSilent(f *Fence, t *trial) bool {
+	st := &f.Status
+	saw := p.look(f, t)
+	switch {
+	case saw == nil:
+		st.WaitsFor = "C1: a last look whether the node has spoken"
+		return false
+	case saw.Guard == nil, saw.Guard.Status.Boot != st.Boot, !saw.Guard.Status.Promise.Armed:
+		p.retreat(f, retreat{Refuted, C9, "the node is not armed"})
+		return false
+	case saw.Guard.Status.Refutes == st.Fence:
+		p.retreat(f, retreat{Refuted, C1, spoke})
+		return false
+	}
+	return true
 }
 
 // waitForGate says what the gate waits for, and when it takes suspiciously
 // long.
 func (p *step) waitForGate(f *Fence, t *trial) {
 	profile := p.w.Policy.Profile
+	f.Status.Blockers = nil
 	f.Status.WaitsFor = fmt.Sprintf("C1: %d fresh reads by a cover of witnesses in every epoch", profile.GateReads)
 	patience := 2 * time.Duration(profile.GateReads+1) * profile.GateInterval()
 	if t.since.Elapsed(p.now) > patience {
@@ -279,6 +292,10 @@ func (p *step) retreat(f *Fence, r retreat) {
 
 // proven reports whether somebody has proven the fenced boot dead.
 func (f *Fence) proven() bool { return f.Proof != "" && f.Proof == f.Status.Boot }
+
+// mayRefute reports whether the node is asked to speak before anything is
+// withheld from it (C1).
+func (f *Fence) mayRefute() bool { return f.Reason == PeersLost && !f.proven() }
 
 // rebooted reports whether another boot of the same machine is known: positive
 // proof that the fenced boot is dead. Machine ID and system UUID must both be
