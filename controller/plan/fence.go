@@ -273,7 +273,8 @@ func (p *step) retreat(f *Fence, r retreat) {
 		t.after = p.now
 	}
 	st.WaitsFor = fmt.Sprintf("%s: %s; taking back what was written", r.rule, r.why)
-	if st.Phase != Suspected && !p.unmarked(f, t) {
+	// A suspicion has no marks, unless a rival withheld the boot meanwhile.
+	if (st.Phase != Suspected || p.entry(st.Fence) == roll.Withheld) && !p.unmarked(f, t) {
 		return
 	}
 	p.dropEntry(st.Fence)

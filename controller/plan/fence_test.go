@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/picket-dev/picket/controller/plan"
+	"github.com/picket-dev/picket/proto/roll"
 	"github.com/picket-dev/picket/proto/timing"
 )
 
@@ -88,4 +89,30 @@ func (c *cluster) toWithheld(node string) {
 	c.Helper()
 	c.cut(node)
 	c.until(node, plan.Withheld, 20*time.Second)
+}
+
+// Another leader withheld the boot while this one was dropping the suspicion:
+// its marks go before the entry does.
+func TestC1_ARetreatLiftsMarksThatARivalSet(t *testing.T) {
+	c := ready(t, 5)
+	c.strand("n2")
+	c.until("n2", plan.Suspected, 10*time.Second)
+	c.agent(c.machine("n2")) // it refutes
+	l := c.leader()
+	l.sync()
+	l.plan() // decides to drop the fence; the write is lost
+	f := c.fenceOf("n2")
+	r := *c.roll
+	r.Roll = r.Clone()
+	r.Entries[0].State = roll.Withheld
+	r.Serial++
+	r.Version = c.version()
+	c.roll = &r
+	n := c.nodes["n2"]
+	n.Fence, n.Taints = f.Status.Fence, []plan.Taint{{Key: plan.QuarantineKey, Value: n.Boot, Effect: "NoSchedule"}}
+	c.putNode(n)
+	c.run(5 * time.Second) // checkDrop judges the order
+	if len(c.roll.Entries) > 0 {
+		t.Errorf("entries %v", c.roll.Entries)
+	}
 }
