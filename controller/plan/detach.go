@@ -19,22 +19,23 @@ func (p *step) fenced(f *Fence) {
 	if p.entry(st.Fence) == roll.Unlisted {
 		p.setEntry(st, roll.Withheld) // the Roll went back behind this fence
 	}
-	p.quarantine(f, t, "NoSchedule", "NoExecute")
-	if t.survey == nil || t.after.Elapsed(t.survey.Sent) < 0 {
-		if t.after.Elapsed(p.now) >= 0 {
+	if t.survey == nil || t.again.Elapsed(t.survey.Sent) < 0 {
+		p.quarantine(f, t, "NoSchedule", "NoExecute")
+		if t.again.Elapsed(p.now) >= 0 {
 			p.do(Survey{Fence: st.Fence, Node: st.Node})
 		}
-		p.wakeAt(t.after)
+		p.wakeAt(t.again)
 		return
 	}
-	t.after = t.survey.Sent.Add(surveyEvery)
-	p.wakeAt(t.after)
+	t.again = t.survey.Sent.Add(surveyEvery)
+	p.wakeAt(t.again)
 	st.Blockers = p.clear(f, t.survey)
 	if len(st.Blockers) > 0 {
+		p.quarantine(f, t, "NoSchedule", "NoExecute")
 		st.WaitsFor = "C6: pods and volumes to be gone"
 		return
 	}
-	p.lift(f)
+	p.lift(f, t)
 }
 
 // clear deletes the pods that the taint is for, and returns what is left.
@@ -63,13 +64,18 @@ func (p *step) clear(f *Fence, s *Surveyed) []string {
 	return left
 }
 
-// lift applies C7: it removes the out-of-service taint, if it is ours.
-func (p *step) lift(f *Fence) {
+// lift applies C7: it removes the out-of-service taint, if it is ours. Whether
+// it is there only a look can tell, since the cache may not have seen it come.
+func (p *step) lift(f *Fence, t *trial) {
 	st := &f.Status
-	n, ok := p.w.Nodes[st.Node]
-	if ok && n.OutOfService != "" {
-		st.WaitsFor = "C7: removing the out-of-service taint"
-		p.do(n.mark(st, C7, "NoSchedule", "NoExecute"))
+	st.WaitsFor = "C7: removing the out-of-service taint"
+	saw := p.look(f, t)
+	switch {
+	case saw == nil:
+		return
+	case saw.Node != nil && saw.Node.OutOfService != "":
+		p.do(saw.Node.mark(st, C7, "NoSchedule", "NoExecute"))
+		t.after = p.now
 		return
 	}
 	st.enter(Detached, C7, "nothing of the node is attached any more")

@@ -36,7 +36,8 @@ type trial struct {
 	changed  timing.Instant // when they changed last; zero: never since c
 	guarded  timing.Instant // since when the NoExecute quarantine is known to stand
 
-	survey *Surveyed
+	survey *Surveyed      // newest count of what is left
+	again  timing.Instant // the next one must be sent after this
 }
 
 // trial returns the trial of the fence in the phase, a new one if there is none.
@@ -46,7 +47,7 @@ func (p *step) trial(f *Fence, phase Phase) *trial {
 	if t == nil || t.phase != phase {
 		t = &trial{
 			node: f.Status.Node, phase: phase, since: p.now, serial: p.w.Roll.Serial,
-			gate: make(map[string]streak), after: p.now,
+			gate: make(map[string]streak), after: p.now, again: p.now,
 		}
 		p.trials[id] = t
 	}
