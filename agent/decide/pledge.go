@@ -149,6 +149,9 @@ func (c *Core) goal() timing.Promise {
 	}
 	if c.shutdown {
 		g.Timeout = c.timeout(p.ShutdownTimeout)
+		// The service manager closes what it kept when it stops the holder: one
+		// ping that nothing gates, whatever the device outlives.
+		g.Ungated = max(g.Ungated, 1)
 	}
 	return g
 }

@@ -466,6 +466,7 @@ func coasting(t *testing.T) *script {
 	t.Helper()
 	long := promise()
 	long.Timeout = 294 * sec // κT ≤ 5 min
+	long.Ungated = 1         // the service manager's close
 	s := armed(t).step(decide.Shutdown{})
 	s.phase(decide.Armed).reason(decide.ReasonShutdown).hold(decide.HoldArmed).promised(long).uses(promise())
 	if s.v.Timeout != 10*sec {
