@@ -64,31 +64,54 @@ func (f *Fence) rule() Rule {
 		return C1
 	case KubeletSilent:
 		return C2
+	case Orphaned:
+		return C11
 	case Requested:
 	}
 	return C3
 }
 
-// identify names the boot that is to be fenced: the one that runs now. If the
-// Roll already lists that boot under a fence that nobody accounts for, its
-// NodeFence was deleted, and this one goes on in its place.
+// identify names the boot that is to be fenced: the one that runs now, or for
+// an orphan the one that the Roll lists.
 func (p *step) identify(f *Fence) {
+	st := &f.Status
 	n, ok := p.w.Nodes[f.Node]
-	if !ok || n.Boot == "" {
-		f.Status.Phase = Blocked
-		f.Status.Blockers = []string{fmt.Sprintf("NoNode: there is no node %q with a boot ID; check spec.node", f.Node)}
+	switch {
+	case f.Reason == Orphaned:
+		if !p.adopt(f, func(e roll.Entry) bool { return e.Node == f.Node && e.State == roll.Withheld }) {
+			st.enter(Refuted, C11, nothingLeft)
+		}
+		return
+	case !ok || n.Boot == "":
+		st.Phase = Blocked
+		st.Blockers = []string{fmt.Sprintf("NoNode: there is no node %q with a boot ID; check spec.node", f.Node)}
 		p.release(f)
 		return
 	}
-	st := &f.Status
 	*st = FenceStatus{Node: n.Name, NodeUID: n.UID, Boot: n.Boot, MachineID: n.MachineID, SystemUUID: n.SystemUUID}
-	if e := p.w.Roll.Entry(n.Boot); e.State != roll.Unlisted && !p.accounted(e.Fence) {
-		st.Fence = e.Fence
-		st.enter(Phase(e.State.String()), C11, "goes on for fence %s, whose NodeFence was deleted", e.Fence)
-		return
-	}
 	p.attempt(f)
 	st.enter(Pending, f.rule(), "asked for: %s", f.Reason)
+}
+
+const nothingLeft = "the Roll lists nothing that it could go on for"
+
+// adopt makes the fence go on for an entry of the Roll that no NodeFence
+// accounts for: one was deleted together with its finalizer, or a write that
+// nobody knows of arrived late.
+func (p *step) adopt(f *Fence, suits func(roll.Entry) bool) bool {
+	i := slices.IndexFunc(p.w.Roll.Entries, func(e roll.Entry) bool { return suits(e) && !p.accounted(e.Fence) })
+	if i < 0 {
+		return false
+	}
+	e := p.w.Roll.Entries[i]
+	st := &f.Status
+	st.Node, st.NodeUID, st.Boot, st.Fence = e.Node, e.UID, e.Boot, e.Fence
+	if n := p.w.Nodes[e.Node]; n.Boot == e.Boot {
+		st.MachineID, st.SystemUUID = n.MachineID, n.SystemUUID
+	}
+	p.byID[e.Fence] = f
+	st.enter(Phase(e.State.String()), C11, "goes on for fence %s, whose NodeFence was lost", e.Fence)
+	return true
 }
 
 // attempt gives the fence an ID that it never had.
@@ -98,10 +121,11 @@ func (p *step) attempt(f *Fence) {
 	p.byID[f.Status.Fence] = f
 }
 
-// accounted reports whether some NodeFence carries the ID.
+// accounted reports whether some NodeFence carries the ID and has not ended:
+// what is left of one that has is nobody's.
 func (p *step) accounted(fence string) bool {
 	f := p.byID[fence]
-	return f != nil && f.Status.Fence == fence
+	return f != nil && f.Status.Fence == fence && !f.Status.Phase.ended()
 }
 
 // release lets go of a fence that somebody deletes.
@@ -135,6 +159,13 @@ func (p *step) pending(f *Fence) {
 		return
 	case f.mayRefute() && !p.lost[st.Node].lost:
 		st.enter(Refuted, C1, "its neighbours hear it again")
+		return
+	}
+	if p.adopt(f, func(e roll.Entry) bool { return e.Boot == st.Boot }) {
+		return
+	}
+	if f.Reason == Orphaned {
+		st.enter(Refuted, C11, nothingLeft)
 		return
 	}
 	if why := p.blockers(f); len(why) > 0 {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/picket-dev/picket/proto/roll"
@@ -80,11 +81,17 @@ func (p *step) silencePods(f *Fence, t *trial) {
 	}
 }
 
-// warnForeign applies C11 to an out-of-service taint that is not ours.
+// warnForeign applies C11 to out-of-service taints that somebody else added or
+// removed.
 func (p *step) warnForeign(n Node) {
-	if n.OutOfService == "" && slices.ContainsFunc(n.Taints, func(t Taint) bool { return t.Key == OutOfServiceKey }) {
+	tainted := slices.ContainsFunc(n.Taints, func(t Taint) bool { return t.Key == OutOfServiceKey })
+	switch {
+	case tainted && n.OutOfService == "":
 		p.event(n.Name, true, C11, "ForeignTaint",
 			"somebody else tainted this node %s: Picket has proven nothing and will not remove it", OutOfServiceKey)
+	case !tainted && n.OutOfService != "":
+		p.event(n.Name, true, C11, "TaintRemoved",
+			"somebody removed %s before the volumes were detached: Picket will not add it again", OutOfServiceKey)
 	}
 }
 
@@ -107,34 +114,42 @@ func (p *step) unmarked(f *Fence, t *trial) bool {
 }
 
 // orphans cleans up what no NodeFence accounts for any more: somebody removed
-// one together with its finalizer, or a stale leader wrote last.
+// one together with its finalizer, or a write arrived late. Not at once: the
+// fence may only not be visible yet.
 func (p *step) orphans() {
+	left := make(strays)
 	for _, e := range p.w.Roll.Entries {
-		n, exists := p.w.Nodes[e.Node]
-		switch {
-		case p.accounted(e.Fence):
-		case e.State == roll.Suspected, !exists, n.Boot != "" && n.Boot != e.Boot:
+		if p.accounted(e.Fence) || !p.strayed(left, e.Fence) {
+			continue
+		}
+		if _, exists := p.w.Nodes[e.Node]; e.State == roll.Suspected || !exists {
 			p.dropEntry(e.Fence)
-		case p.open[e.Node] == nil:
-			p.makeFence(e.Node, C11, Requested, "the NodeFence of fence "+e.Fence+" was deleted")
+		} else if p.open[e.Node] == nil {
+			p.makeFence(e.Node, C11, Orphaned, "the NodeFence of fence "+e.Fence+" was lost")
 		}
 	}
 	for _, name := range p.names {
 		n := p.w.Nodes[name]
 		p.warnForeign(n)
-		if n.Fence == "" || p.accounted(n.Fence) || p.entry(n.Fence) != roll.Unlisted {
-			delete(p.stray, n.Name)
+		mark := cmp.Or(n.Fence, n.OutOfService)
+		if mark == "" || p.accounted(mark) || p.entry(mark) != roll.Unlisted || !p.strayed(left, "node/"+name) {
 			continue
 		}
-		// Not at once: the fence may only not be visible yet.
-		since, ok := p.stray[n.Name]
-		if !ok {
-			p.stray[n.Name] = p.now
-		} else if since.Elapsed(p.now) > 2*idle {
-			p.do(n.mark(&FenceStatus{}, C11))
-		}
+		p.do(n.mark(&FenceStatus{}, C11))
 	}
+	p.stray = left
 }
 
-// strays maps a node to when marks without a fence were first seen on it.
+// strays maps what belongs to no fence to when that was first seen.
 type strays map[string]timing.Instant
+
+// strayed notes in left what belongs to no fence, and reports whether it has
+// been so for long enough.
+func (p *step) strayed(left strays, what string) bool {
+	since, known := p.stray[what]
+	if !known {
+		since = p.now
+	}
+	left[what] = since
+	return since.Elapsed(p.now) > 2*idle
+}

@@ -118,3 +118,21 @@ func TestC5_WithheldInStatusOnly(t *testing.T) {
 		t.Errorf("fence %s goes on", first)
 	}
 }
+
+// Looks that overtake each other: the newest counts.
+func TestC5_AnOlderLookDoesNotReplaceANewerOne(t *testing.T) {
+	c := ready(t, 5)
+	c.toWithheld("n2")
+	c.run(24 * time.Second)
+	l := c.leader()
+	old := l.looks[c.fenceOf("n2").Status.Fence].saw
+	c.reboot("n2")
+	c.agent(c.machine("n2"))
+	l.act(plan.Look{Fence: old.Fence, Node: "n2"})
+	l.core.Saw(l.clock(), old)
+	l.twin.Saw(l.clock(), old)
+	c.run(10 * time.Second)
+	if outOfService(c.nodes["n2"]) {
+		t.Error("tainted on an old look")
+	}
+}

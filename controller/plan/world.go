@@ -125,6 +125,9 @@ const (
 	PeersLost     Reason = "PeersLost"
 	KubeletSilent Reason = "KubeletSilent"
 	Requested     Reason = "Requested"
+	// Orphaned fences go on for an entry of the Roll whose NodeFence was lost,
+	// and never fence anything else.
+	Orphaned Reason = "Orphaned"
 )
 
 // Phase is how far a fence has come.
