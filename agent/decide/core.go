@@ -67,6 +67,7 @@ func New(cfg Config, now timing.Instant) *Core {
 	if m := cfg.Memory.Roll; m != nil {
 		c.history = m.History
 		c.memory = m
+		c.announced = now // it was before it was read
 		c.known = *m
 		c.knownSince = now
 	}

@@ -28,6 +28,12 @@ type evidence struct {
 	memory *roll.Roll // own newest read of the API in this boot; nil makes no statement
 	broken string     // what was seen when the history broke; empty while it is whole
 
+	// announced is when the API server had stored a status of this boot; zero:
+	// not yet. Only what is read after it is stated: the controller counts a
+	// witness whose last boot is dead as heard, and must see a later boot
+	// before that one can speak (PROTOCOL.md §6, step 5).
+	announced timing.Instant
+
 	api       timing.Instant // send time of the last API roll
 	apiSince  timing.Instant // since when the API has answered without a miss
 	apiMissed bool           // the last read brought no roll
@@ -50,11 +56,12 @@ func (c *Core) rollRead(e RollRead) {
 	if e.Roll.Serial > c.known.Serial || c.broken != "" {
 		c.learn(e.Roll)
 	}
-	if c.broken == "" && (c.memory == nil || e.Roll.Serial > c.memory.Serial) {
+	announced := !c.announced.IsZero() && e.Sent.After(c.announced)
+	if announced && c.broken == "" && (c.memory == nil || e.Roll.Serial > c.memory.Serial) {
 		m := e.Roll.Clone()
 		c.memory = &m
 	}
-	c.credit(e.Sent, "api", c.known)
+	c.credit(e.Sent, "api", c.known, e.Roll)
 }
 
 // overtaken reports whether a read says nothing any more: another history, or
@@ -99,6 +106,7 @@ func (c *Core) startHistory(history, broken string) {
 	c.broken = broken
 	c.memory = nil
 	c.repropose() // the backup may have taken the promise with it
+	c.announced = timing.Instant{}
 	c.known = roll.Roll{}
 	c.rumour = roll.Roll{}
 	c.sent = timing.Instant{} // of another line: a relay must not pair it with this one's content

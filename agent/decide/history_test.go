@@ -19,6 +19,10 @@ func next() roll.Roll {
 func TestHistory_NewOneVoidsMemoryAndIsGoodForPetting(t *testing.T) {
 	s := armed(t).after(500*ms).read(next(), 10*ms)
 	s.phase(decide.Armed).petUntil(s.now - 10*ms + 5*sec)
+	if s.v.Memory.Roll != nil {
+		t.Errorf("memory %+v before this boot was announced under the new history", s.v.Memory.Roll)
+	}
+	s.publish().after(500*ms).read(next(), 10*ms)
 	if d := cmp.Diff(next(), *s.v.Memory.Roll); d != "" {
 		t.Errorf("memory (-want +got):\n%s", d)
 	}
@@ -39,7 +43,7 @@ func TestHistory_OldStatementsAndRelaysAreRefused(t *testing.T) {
 // A read of the old history that was sent before the new one was read comes
 // late: the history does not go back.
 func TestHistory_DelayedReplyOfTheOldOne(t *testing.T) {
-	s := armed(t).after(500*ms).read(next(), 10*ms).after(20 * ms)
+	s := armed(t).after(500*ms).read(next(), 10*ms).publish().after(200*ms).read(next(), 10*ms).after(20 * ms)
 	until := s.v.PetUntil.Raw
 	s.read(s.roll, 100*ms).petUntil(until)
 	if s.v.Status.History != "h2" || s.v.Memory.Roll == nil || s.v.Memory.Roll.History != "h2" {
@@ -67,7 +71,7 @@ func TestHistory_LowerSerialOfALaterQuestionIsBroken(t *testing.T) {
 	if s.v.Status.HistoryBroken == "" || s.v.Memory.Roll != nil {
 		t.Errorf("status %+v, memory %+v: want it reported and no statement", s.v.Status, s.v.Memory.Roll)
 	}
-	s.after(500*ms).read(next(), 10*ms)
+	s.after(500*ms).read(next(), 10*ms).publish().after(500*ms).read(next(), 10*ms)
 	if s.v.Status.HistoryBroken != "" || s.v.Memory.Roll == nil {
 		t.Error("a new history mends it")
 	}

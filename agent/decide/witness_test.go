@@ -3,6 +3,7 @@ package decide_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -172,5 +173,20 @@ func TestA7_NewWitnessesGetTheTimeToAnswer(t *testing.T) {
 	s.step(decide.Guided{Spec: p}).after(500 * ms).api()
 	if s.v.Status.PeersLost || slices.Contains(s.rules, decide.A7) {
 		t.Error("PeersLost although the new witnesses were never asked")
+	}
+}
+
+// The controller counts a witness whose last boot is dead as having heard. So a
+// later boot states only what it has read after the API server knew of it.
+func TestWitness_StatesOnlyWhatItReadAfterItWasAnnounced(t *testing.T) {
+	s := start(t).step(decide.Guided{Spec: spec()}).held(decide.HoldIdle).api()
+	if s.v.Memory.Roll != nil {
+		t.Fatalf("memory %+v of a boot that nobody knows of", s.v.Memory.Roll)
+	}
+	if s.publish(); s.v.Memory.Roll != nil {
+		t.Errorf("memory %+v was read before the boot was announced", s.v.Memory.Roll)
+	}
+	if s.after(time.Second).api(); s.v.Memory.Roll == nil {
+		t.Error("no memory of a roll that was read after the boot was announced")
 	}
 }
