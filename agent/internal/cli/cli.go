@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	grpcstatus "google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -79,7 +80,8 @@ func command(name, short, example string, ask func(context.Context, peerv1.Admin
 			err = ask(ctx, peerv1.NewAdminClient(conn), f.output, cmd.OutOrStdout())
 			var s *state
 			if err != nil && !errors.As(err, &s) {
-				return fmt.Errorf("%w: is the agent running on this node (kubectl -n picket get pods -o wide), and is --run its run directory?", err)
+				return fmt.Errorf("ask the agent: %s; is it running on this node (kubectl -n picket get pods -o wide), and is --run its run directory?",
+					grpcstatus.Convert(err).Message())
 			}
 			return err
 		},

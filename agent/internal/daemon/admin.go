@@ -121,8 +121,10 @@ func (a *admin) peers(now timing.Instant) []*peerv1.PeerStatus {
 		}
 	}
 	for _, p := range spec.Witnesses {
-		s := at(p.Node)
-		s.Witness, s.Addresses = true, p.Addresses
+		if p.Node != a.d.config.Node {
+			s := at(p.Node)
+			s.Witness, s.Addresses = true, p.Addresses
+		}
 	}
 	list := make([]*peerv1.PeerStatus, 0, len(all))
 	for _, s := range all {
