@@ -7,6 +7,7 @@ import (
 
 	"github.com/picket-dev/picket/agent/decide"
 	"github.com/picket-dev/picket/proto/roll"
+	"github.com/picket-dev/picket/proto/timing"
 )
 
 // next is a Roll of another history.
@@ -131,5 +132,19 @@ func TestHistory_NewOneNeedsANewAcknowledgement(t *testing.T) {
 			s.phase(decide.Leaving).uses(promise())
 			s.publish().after(20*ms).read(r, ms).phase(decide.Unarmed)
 		})
+	}
+}
+
+// An acknowledgement that was sent before the history began does not announce
+// this boot under it: the backup may not know the boot.
+func TestHistory_NewOneNeedsANewAnnouncement(t *testing.T) {
+	s := armed(t)
+	before := decide.Published{Status: s.v.Status, Sent: timing.At(s.now)}
+	s.after(100*ms).read(next(), ms).step(before).after(100*ms).read(next(), ms)
+	if s.v.Memory.Roll != nil {
+		t.Errorf("states %+v on an acknowledgement of the old history", s.v.Memory.Roll)
+	}
+	if s.publish().after(100*ms).read(next(), ms); s.v.Memory.Roll == nil {
+		t.Error("states nothing after a new acknowledgement")
 	}
 }

@@ -81,10 +81,13 @@ func (c *Core) obeyed() bool {
 // published takes an acknowledgement, if it is of the offer that stands: one
 // that was sent before, or that says something else, acknowledges nothing.
 func (c *Core) published(e Published) {
+	if c.offered.After(e.Sent) {
+		return
+	}
 	if c.announced.IsZero() {
 		c.announced = c.now
 	}
-	if e.Status.Promise == c.offer && !c.offered.After(e.Sent) && c.ackedAt.IsZero() {
+	if e.Status.Promise == c.offer && c.ackedAt.IsZero() {
 		c.ackedAt = c.now
 	}
 }
