@@ -87,7 +87,25 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 	cancel()
 	d.server.Close()
 	running.Wait()
+	d.lastWord(context.WithoutCancel(ctx))
 	return nil
+}
+
+// lastWordWithin bounds how long a leaving agent tries to say that it left.
+const lastWordWithin = 2 * time.Second
+
+// lastWord publishes the phase in which the agent leaves. Nothing rests on it:
+// the promise was published before.
+func (d *Daemon) lastWord(ctx context.Context) {
+	v := d.verdict.Load()
+	if v == nil || v.Phase == decide.PhaseUnknown {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, lastWordWithin)
+	defer cancel()
+	if _, err := d.api.Publish(ctx, d.statusOf(v.Status)); err != nil {
+		d.log.Warn("the last status was not published", "err", err)
+	}
 }
 
 // loop owns the core: events go in one by one, and each verdict is carried out
