@@ -22,7 +22,7 @@ func (a *API) look(ctx context.Context, x plan.Look) (plan.Saw, error) {
 	switch {
 	case err == nil:
 		saw.Node = new(nodeOf(n, a.cfg.DomainLabel).Node)
-		a.nodes.read(n)
+		a.nodes.learn(n)
 	case !gone(err):
 		return saw, fmt.Errorf("look at node %s: %w", x.Node, err)
 	}
@@ -30,7 +30,7 @@ func (a *API) look(ctx context.Context, x plan.Look) (plan.Saw, error) {
 	switch {
 	case err == nil:
 		saw.Guard = new(guardOf(g))
-		a.guards.read(g)
+		a.guards.learn(g)
 	case !gone(err):
 		return saw, fmt.Errorf("look at nodeguard %s: %w", x.Node, err)
 	}

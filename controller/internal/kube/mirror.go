@@ -138,20 +138,9 @@ func (m *mirror[T, V]) Replace(list []any, _ string) error {
 // Resync does nothing: nothing here is derived from an object but its view.
 func (m *mirror[T, V]) Resync() error { return nil }
 
-// wrote takes what an own write returned: it is newer than all before it,
-// whatever its version.
-func (m *mirror[T, V]) wrote(o T) {
-	o = m.strip(o)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e := m.entry(o.GetName())
-	e.own, e.gone = &o, ""
-	m.hold(o.GetName(), e)
-}
-
-// read takes what an own read returned, unless the watch or a write has
-// overtaken it.
-func (m *mirror[T, V]) read(o T) {
+// learn takes what an own read or write returned, unless the watch has overtaken
+// it: an answer may arrive after the news of what somebody else did next.
+func (m *mirror[T, V]) learn(o T) {
 	o = m.strip(o)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -159,6 +148,19 @@ func (m *mirror[T, V]) read(o T) {
 	if now := e.effective(m.now()); now != nil && older(o, *now) {
 		return
 	}
+	m.believe(o, e)
+}
+
+// relearn takes what an own read returned although it is older: etcd was
+// restored to a time before what we knew.
+func (m *mirror[T, V]) relearn(o T) {
+	o = m.strip(o)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.believe(o, m.entry(o.GetName()))
+}
+
+func (m *mirror[T, V]) believe(o T, e *entry[T, V]) {
 	e.own, e.gone = &o, ""
 	m.hold(o.GetName(), e)
 }

@@ -74,7 +74,7 @@ func TestOwnWritesAreSeenAtOnce(t *testing.T) {
 	b := newBench()
 	b.watch(t, at("u", "10"))
 	b.expect(t, "watched", "u@10")
-	b.wrote(at("u", "12"))
+	b.learn(at("u", "12"))
 	b.expect(t, "written", "u@12")
 	b.watch(t, at("u", "11"))
 	b.expect(t, "the watch is behind the write", "u@12")
@@ -88,7 +88,7 @@ func TestOwnWritesAreSeenAtOnce(t *testing.T) {
 
 func TestOwnWriteOfAnObjectThatTheWatchNeverShows(t *testing.T) {
 	b := newBench()
-	b.wrote(at("u", "500"))
+	b.learn(at("u", "500"))
 	b.expect(t, "made", "u@500")
 	b.time = b.time.Add(ownFor - 1)
 	b.expect(t, "still believed", "u@500")
@@ -98,25 +98,30 @@ func TestOwnWriteOfAnObjectThatTheWatchNeverShows(t *testing.T) {
 
 func TestRestoredVersionsAreTakenInTheEnd(t *testing.T) {
 	b := newBench()
-	b.wrote(at("u", "500"))
+	b.learn(at("u", "500"))
 	b.relist(t, at("u", "20"))
 	b.expect(t, "the list may be behind", "u@500")
 	b.time = b.time.Add(ownFor)
 	b.expect(t, "it was not", "u@20")
-	b.wrote(at("u", "21"))
-	b.expect(t, "a write counts whatever its version", "u@21")
+	b.relearn(at("u", "19"))
+	b.expect(t, "a read that proves the restore counts at once", "u@19")
+	b.learn(at("u", "20"))
+	b.expect(t, "and what is written after it", "u@20")
 }
 
-func TestReadsDoNotGoBack(t *testing.T) {
+func TestAnswersDoNotGoBack(t *testing.T) {
 	b := newBench()
 	b.watch(t, at("u", "10"))
-	b.read(at("u", "9"))
+	b.learn(at("u", "9"))
 	b.expect(t, "the watch has overtaken the read", "u@10")
-	b.read(at("u", "11"))
+	b.learn(at("u", "11"))
 	b.expect(t, "the read is newer", "u@11")
-	b.wrote(at("u", "13"))
-	b.read(at("u", "12"))
+	b.learn(at("u", "13"))
+	b.learn(at("u", "12"))
 	b.expect(t, "a write has overtaken the read", "u@13")
+	b.watch(t, at("u", "15"))
+	b.learn(at("u", "14"))
+	b.expect(t, "the news of the next change came before the answer to ours", "u@15")
 }
 
 func TestDeletions(t *testing.T) {
@@ -132,7 +137,7 @@ func TestDeletions(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.expect(t, "deleted", "")
-	b.wrote(at("x", "15"))
+	b.learn(at("x", "15"))
 	if err := b.Delete(at("w", "14")); err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +160,7 @@ func TestMirrorUrgesOnlyOnChange(t *testing.T) {
 	if b.urge != 1 {
 		t.Error("the same view urges")
 	}
-	b.wrote(at("u", "11"))
+	b.learn(at("u", "11"))
 	if b.urge != 2 {
 		t.Error("an own write does not urge")
 	}

@@ -38,7 +38,7 @@ func took[T metav1.Object, V any](
 	get func(context.Context, string) (T, error),
 ) error {
 	if err == nil {
-		m.wrote(got)
+		m.learn(got)
 		return nil
 	}
 	if err = conflictOr(err); !errors.Is(err, ErrConflict) {
@@ -47,9 +47,9 @@ func took[T metav1.Object, V any](
 	now, readErr := get(ctx, name)
 	switch {
 	case readErr == nil && before(now.GetResourceVersion(), version):
-		m.wrote(now) // older than what we had: etcd was restored
+		m.relearn(now)
 	case readErr == nil:
-		m.read(now)
+		m.learn(now)
 	case gone(readErr):
 		if known, ok := m.get(name); ok {
 			m.lost(name, string(known.GetUID()))
@@ -125,7 +125,7 @@ func (a *API) makeFence(ctx context.Context, x plan.MakeFence) error {
 	if err != nil {
 		return fmt.Errorf("make nodefence of node %s: %w", x.Node, conflictOr(err))
 	}
-	a.fences.wrote(got)
+	a.fences.learn(got)
 	return nil
 }
 

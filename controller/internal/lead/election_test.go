@@ -28,7 +28,7 @@ type replica struct {
 	coordination.LeaseInterface // for what an election does not use
 	*leases
 	cut   bool
-	began time.Time
+	stall chan struct{} // if not nil, an update hangs until it is closed
 }
 
 func (r *replica) Leases(string) coordination.LeaseInterface { return r }
@@ -50,6 +50,9 @@ func (r *replica) Create(_ context.Context, l *coordinationv1.Lease, _ metav1.Cr
 }
 
 func (r *replica) Update(_ context.Context, l *coordinationv1.Lease, _ metav1.UpdateOptions) (*coordinationv1.Lease, error) {
+	if r.stall != nil {
+		<-r.stall
+	}
 	return r.write(l, r.lease.ResourceVersion == l.ResourceVersion)
 }
 
@@ -187,16 +190,15 @@ func TestLostLeaseEndsLeadershipInTime(t *testing.T) {
 // otherwise yet; its own clock must tell.
 func TestLeadingEndsWithTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shared := &leases{}
-		a := &replica{leases: shared}
+		a := &replica{leases: &leases{}}
 		var before, after error
 		err := a.election("a").Run(t.Context(), func(ctx context.Context, leading func() error) {
 			time.Sleep(10 * time.Second) //nolint:forbidigo // the bubble's time
 			before = leading()
-			shared.mu.Lock()                         // nothing is renewed any more
+			a.stall = make(chan struct{})
 			time.Sleep(leaseLife + time.Millisecond) //nolint:forbidigo // the bubble's time
 			after = leading()
-			shared.mu.Unlock()
+			close(a.stall)
 		})
 		if before != nil || !errors.Is(after, ErrLost) || !errors.Is(err, ErrLost) {
 			t.Errorf("before: %v, after: %v, in the end: %v", before, after, err)

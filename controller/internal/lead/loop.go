@@ -86,9 +86,9 @@ func (l *Loop) Run(ctx context.Context) {
 			l.due = true
 		case o := <-l.done:
 			l.finish(o)
-			l.finishMore()
 		case <-timer.C:
 		}
+		l.finishMore()
 		timer.Reset(l.step(ctx))
 	}
 }
@@ -103,7 +103,8 @@ func (l *Loop) Stuck() error {
 	return nil
 }
 
-// finishMore takes the outcomes that are there already.
+// finishMore takes the outcomes that are there already, so that no plan is made
+// without them.
 func (l *Loop) finishMore() {
 	for {
 		select {
