@@ -207,6 +207,7 @@ type leader struct {
 	doubt bool
 	queue []plan.Action
 	wake  timing.Instant
+	rev   int               // of the store, after it last worked
 	looks map[string]looked // by fence: the newest look that it got
 }
 
@@ -244,6 +245,10 @@ func (l *leader) readRoll() {
 // work plans and acts until there is nothing left to do now.
 func (l *leader) work() {
 	l.c.Helper()
+	if l.rev == l.c.rev && !l.wake.Passed(l.clock()) {
+		return
+	}
+	defer func() { l.rev = l.c.rev }()
 	var before []plan.Action
 	for round := 0; ; round++ {
 		l.sync()

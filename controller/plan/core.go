@@ -51,8 +51,13 @@ func (c *Core) Plan(now timing.Instant, w World) ([]Action, timing.Instant) {
 	p := &step{
 		Core: c, now: now, w: w, wake: now.Add(idle),
 		names: slices.Sorted(maps.Keys(w.Nodes)),
+		nodes: make([]topology.Node, 0, len(w.Nodes)),
 		open:  make(map[string]*Fence),
 		byID:  make(map[string]*Fence),
+	}
+	for _, name := range p.names {
+		n := w.Nodes[name]
+		p.nodes = append(p.nodes, topology.Node{Name: n.Name, UID: n.UID, Domain: n.Domain, APIHost: n.ControlPlane})
 	}
 	c.noticeGap(p)
 	c.planned = now
@@ -108,6 +113,7 @@ type step struct {
 	wake    timing.Instant
 	w       World
 	names   []string          // of the nodes, sorted
+	nodes   []topology.Node   // the same, as topology sees them
 	next    Roll              // the Roll as it should become
 	open    map[string]*Fence // node → its open fence
 	byID    map[string]*Fence // by the ID in the Roll
@@ -179,14 +185,4 @@ func (p *step) entry(fence string) roll.State {
 		}
 	}
 	return roll.Unlisted
-}
-
-// nodes returns the cluster as topology sees it, sorted by name.
-func (p *step) nodes() []topology.Node {
-	nodes := make([]topology.Node, 0, len(p.w.Nodes))
-	for _, name := range p.names {
-		n := p.w.Nodes[name]
-		nodes = append(nodes, topology.Node{Name: n.Name, UID: n.UID, Domain: n.Domain, APIHost: n.ControlPlane})
-	}
-	return nodes
 }

@@ -10,11 +10,13 @@ import (
 
 // change is what this leader remembers of a change of witnesses.
 type change struct {
-	want   []string       // the set that should be
-	since  timing.Instant // since when it should
-	listed []roll.Epoch   // the epochs as this leader last saw them
-	serial int64          // the Roll's serial when it first saw them so
-	seen   timing.Instant // and when that was
+	fit     []topology.Node // who can be a witness
+	current []string        // who is
+	want    []string        // the set that should be
+	since   timing.Instant  // since when it should
+	listed  []roll.Epoch    // the epochs as this leader last saw them
+	serial  int64           // the Roll's serial when it first saw them so
+	seen    timing.Instant  // and when that was
 }
 
 // epochs moves the Roll towards the wanted set of witnesses: (i) the new epoch
@@ -47,15 +49,20 @@ func (p *step) chooseWitnesses() {
 	if n := len(p.w.Roll.Epochs); n > 0 {
 		current = p.w.Roll.Epochs[n-1].Witnesses
 	}
-	want := topology.Witnesses(p.nodes(), func(n string) bool {
-		if slices.Contains(current, n) {
-			return !p.provenDead(n)
+	fit := make([]topology.Node, 0, len(p.nodes))
+	for _, n := range p.nodes {
+		if slices.Contains(current, n.Name) && !p.provenDead(n.Name) || p.well(n.Name) {
+			fit = append(fit, n)
 		}
-		return p.well(n)
-	}, current)
-	if !slices.Equal(want, p.change.want) {
-		p.change.want = want
-		p.change.since = p.now
+	}
+	c := &p.change
+	if slices.Equal(fit, c.fit) && slices.Equal(current, c.current) {
+		return
+	}
+	c.fit, c.current = fit, current
+	if want := topology.Witnesses(fit, nil, current); !slices.Equal(want, c.want) {
+		c.want = want
+		c.since = p.now
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/picket-dev/picket/controller/topology"
 	"github.com/picket-dev/picket/proto/roll"
 )
 
@@ -27,7 +26,7 @@ func (p *step) judge() {
 			accusers[n] = append(accusers[n], g.Name)
 		}
 	}
-	watchers := topology.Watchers(p.neighbours())
+	watchers := p.watchers()
 	p.lost = make(map[string]verdict, len(accusers))
 	for n, names := range accusers {
 		slices.Sort(names)

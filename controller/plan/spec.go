@@ -1,9 +1,7 @@
 package plan
 
 import (
-	"maps"
 	"math/bits"
-	"reflect"
 	"slices"
 	"time"
 
@@ -27,53 +25,103 @@ type rings struct {
 
 // neighbours returns whom each node watches.
 func (p *step) neighbours() map[string][]string {
-	nodes := p.nodes()
-	if p.rings.neighbours == nil || !slices.Equal(nodes, p.rings.nodes) {
-		n := topology.Neighbours(nodes)
-		p.rings = rings{nodes: nodes, neighbours: n, watchers: topology.Watchers(n)}
+	if p.rings.neighbours == nil || !slices.Equal(p.nodes, p.rings.nodes) {
+		n := topology.Neighbours(p.nodes)
+		p.rings = rings{nodes: p.nodes, neighbours: n, watchers: topology.Watchers(n)}
 	}
 	return p.rings.neighbours
 }
 
+// watchers returns who watches each node.
+func (p *step) watchers() map[string][]string {
+	p.neighbours()
+	return p.rings.watchers
+}
+
 // guards writes what each agent must know, and the pace of all of them.
 func (p *step) guards() {
-	p.next.PollEvery = time.Duration(powerOfTwo(len(p.w.Nodes))) * pollShare
-	neighbours := p.neighbours()
-	witnesses := p.peers(p.w.Roll.Witnesses())
+	pace := time.Duration(powerOfTwo(len(p.w.Nodes)))
+	p.next.PollEvery = pace * pollShare
+	agents := p.agents()
+	neighbours, callers, witnesses := p.neighbours(), p.watchers(), p.w.Roll.Witnesses()
 	for _, name := range p.names {
 		n := p.w.Nodes[name]
-		want := GuardSpec{
-			NodeUID:    n.UID,
-			Neighbours: p.peers(neighbours[name]),
-			Callers:    p.peers(p.rings.watchers[name]),
-			Witnesses:  witnesses,
-			Profile:    p.w.Policy.Profile,
-			ProbeEvery: max(2*p.w.Policy.Profile.RollInterval, time.Duration(powerOfTwo(len(p.w.Nodes)))*probeShare),
-			Unarmed:    p.unarmed(n),
-		}
+		g, known := p.w.Guards[name]
+		want := g.Spec
+		want.NodeUID = n.UID
+		want.Profile = p.w.Policy.Profile
+		want.ProbeEvery = max(2*p.w.Policy.Profile.RollInterval, pace*probeShare)
+		want.Unarmed = p.unarmed(n)
+		want.FencedBoot = ""
 		if f := p.open[name]; f != nil && (f.Status.Phase == Fenced || f.Status.Phase == Detached) {
 			want.FencedBoot = f.Status.Boot
 		}
-		if g, ok := p.w.Guards[name]; !ok || !reflect.DeepEqual(g.Spec, want) {
-			p.do(PutGuard{Node: name, Version: g.Version, Spec: want})
+		if known && want.sameTerms(&g.Spec) && agents.are(neighbours[name], g.Spec.Neighbours) &&
+			agents.are(callers[name], g.Spec.Callers) && agents.are(witnesses, g.Spec.Witnesses) {
+			continue
+		}
+		want.Neighbours = agents.of(neighbours[name])
+		want.Callers = agents.of(callers[name])
+		want.Witnesses = agents.of(witnesses)
+		p.do(PutGuard{Node: name, Version: g.Version, Spec: want})
+	}
+	var gone []string
+	for name := range p.w.Guards {
+		if _, ok := p.w.Nodes[name]; !ok && p.open[name] == nil {
+			gone = append(gone, name)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.w.Guards)) {
-		if _, ok := p.w.Nodes[name]; !ok && p.open[name] == nil {
-			p.do(DropGuard{Node: name, Version: p.w.Guards[name].Version})
-		}
+	slices.Sort(gone)
+	for _, name := range gone {
+		p.do(DropGuard{Node: name, Version: p.w.Guards[name].Version})
 	}
 }
 
-// peers returns what is known of the agents on these nodes.
-func (p *step) peers(names []string) []Peer {
+// sameTerms reports whether s and t are equal but for the lists of agents.
+func (s *GuardSpec) sameTerms(t *GuardSpec) bool {
+	return s.NodeUID == t.NodeUID && s.Profile == t.Profile && s.ProbeEvery == t.ProbeEvery &&
+		s.Unarmed == t.Unarmed && s.FencedBoot == t.FencedBoot
+}
+
+// agents is what is known of each agent, by node.
+type agents map[string]Peer
+
+func (p *step) agents() agents {
+	a := make(agents, len(p.w.Guards))
+	for name, g := range p.w.Guards {
+		if g.Status.Fingerprint != "" {
+			a[name] = Peer{Node: name, Addresses: g.Status.Addresses, Fingerprint: g.Status.Fingerprint}
+		}
+	}
+	return a
+}
+
+// of returns those of the names that are known.
+func (a agents) of(names []string) []Peer {
 	var peers []Peer
 	for _, n := range names {
-		if g, ok := p.w.Guards[n]; ok && g.Status.Fingerprint != "" {
-			peers = append(peers, Peer{Node: n, Addresses: g.Status.Addresses, Fingerprint: g.Status.Fingerprint})
+		if p, ok := a[n]; ok {
+			peers = append(peers, p)
 		}
 	}
 	return peers
+}
+
+// are reports whether of would return these peers. It is asked for each node in
+// each step, and makes no lists.
+func (a agents) are(names []string, peers []Peer) bool {
+	for _, n := range names {
+		p, ok := a[n]
+		if !ok {
+			continue
+		}
+		if len(peers) == 0 || p.Node != peers[0].Node || p.Fingerprint != peers[0].Fingerprint ||
+			!slices.Equal(p.Addresses, peers[0].Addresses) {
+			return false
+		}
+		peers = peers[1:]
+	}
+	return len(peers) == 0
 }
 
 // unarmed says why a node must stay unarmed, or nothing.

@@ -14,10 +14,10 @@ type truth struct {
 	past      map[string]*history      // by fence ID
 	refuted   map[string]time.Duration // fence → when the refutation was stored
 	serials   map[string]int64         // history/number/state → serial of the Roll that first showed it
-	tainted   []string                 // boots, in order
-	lastRoll  plan.Roll                // as last written by a controller
-	rivals    bool                     // several leaders plan at once
-	restored  bool                     // the Roll went back at least once
+	reach     reach
+	lastRoll  plan.Roll // as last written by a controller
+	rivals    bool      // several leaders plan at once
+	restored  bool      // the Roll went back at least once
 	withholds int
 	looked    map[string][]time.Duration // node → when looks at it were sent
 }
@@ -93,7 +93,7 @@ func (c *cluster) checkTaint(l *leader, a plan.PutTaints) {
 	case n.Boot != h.boot:
 		c.Fatalf("out-of-service taint for %s: boot %s, the node runs %s", a.OutOfService, h.boot, n.Boot)
 	}
-	c.tainted = append(c.tainted, h.boot)
+	c.reach.Taints++
 	if ok && f.Proof == h.boot {
 		return
 	}
@@ -256,8 +256,12 @@ func (c *cluster) committed(_ *leader, a plan.Action) {
 	if !ok {
 		return
 	}
+	if put.Roll.History != c.lastRoll.History {
+		c.reach.Histories++
+	}
 	for _, e := range c.lastRoll.Entries {
 		if entryOf(c.roll, e.Fence) == roll.Unlisted {
+			c.reach.Dropped++
 			c.history(e.Fence).gone = put.Roll.History
 		}
 	}
@@ -265,11 +269,13 @@ func (c *cluster) committed(_ *leader, a plan.Action) {
 		h := c.history(e.Fence)
 		h.boot = e.Boot
 		if e.State == roll.Withheld && h.withheld == 0 {
+			c.reach.Withheld++
 			h.withheld = c.now
 		}
 	}
 	for _, e := range put.Roll.Epochs {
 		if key := epochKey(put.Roll, e); c.serials[key] == 0 {
+			c.reach.Epochs++
 			c.serials[key] = put.Roll.Serial
 		}
 	}
