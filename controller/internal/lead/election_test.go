@@ -50,8 +50,11 @@ func (r *replica) Create(_ context.Context, l *coordinationv1.Lease, _ metav1.Cr
 }
 
 func (r *replica) Update(_ context.Context, l *coordinationv1.Lease, _ metav1.UpdateOptions) (*coordinationv1.Lease, error) {
-	if r.stall != nil {
-		<-r.stall
+	r.mu.Lock()
+	stall := r.stall
+	r.mu.Unlock()
+	if stall != nil {
+		<-stall
 	}
 	return r.write(l, r.lease.ResourceVersion == l.ResourceVersion)
 }
@@ -195,10 +198,13 @@ func TestLeadingEndsWithTheLease(t *testing.T) {
 		err := a.election("a").Run(t.Context(), func(ctx context.Context, leading func() error) {
 			time.Sleep(10 * time.Second) //nolint:forbidigo // the bubble's time
 			before = leading()
-			a.stall = make(chan struct{})
+			stall := make(chan struct{})
+			a.mu.Lock()
+			a.stall = stall
+			a.mu.Unlock()
 			time.Sleep(leaseLife + time.Millisecond) //nolint:forbidigo // the bubble's time
 			after = leading()
-			close(a.stall)
+			close(stall)
 		})
 		if before != nil || !errors.Is(after, ErrLost) || !errors.Is(err, ErrLost) {
 			t.Errorf("before: %v, after: %v, in the end: %v", before, after, err)
