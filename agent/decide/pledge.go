@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"strings"
 	"time"
 
 	"github.com/picket-dev/picket/proto/timing"
@@ -40,7 +41,7 @@ func (c *Core) holderSaid(e Held) {
 	if e.Mode == HoldLatched {
 		c.latch(A6, ReasonDeadline, "the holder has latched")
 	}
-	if !c.holder {
+	if !c.holder && e.Mode != HoldUnknown {
 		c.holder = true
 		c.resume()
 	}
@@ -300,7 +301,7 @@ func (c *Core) stand() (Phase, Reason, string) {
 	case c.latched:
 		return Latched, c.latchReason, "resetting"
 	case !c.holder:
-		return PhaseUnknown, ReasonNone, "waiting for the holder"
+		return PhaseUnknown, ReasonNone, strings.TrimSuffix("waiting for the holder: "+c.held.Err, ": ")
 	case c.coasting:
 		return Armed, ReasonShutdown, "the host is shutting down"
 	case c.inUse.Armed && !c.want.Armed:
@@ -330,12 +331,10 @@ func (c *Core) hold(p Phase) HoldMode {
 		return HoldArmed
 	case p == Arming && !c.granted.Passed(c.now):
 		return HoldArmed
-	case c.uninstall:
+	case c.uninstall || c.held.Mode == HoldIdle:
 		return HoldIdle
-	case c.held.Mode == HoldArmed || c.held.Mode == HoldFree || c.held.Mode == HoldCoast:
-		return HoldFree
 	}
-	return HoldIdle
+	return HoldFree
 }
 
 // done reports whether Stop or Shutdown is complete.

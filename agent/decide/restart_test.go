@@ -153,3 +153,20 @@ func TestRestart_EasesOnlyOnAnOwnOrder(t *testing.T) {
 	s := resumed(t, m).promised(m.Promise).uses(m.Promise).api().promised(m.Promise)
 	s.obey().promised(promise()).uses(promise())
 }
+
+// The holder cannot be reached at first. Whether it gates is not known until it
+// says so: a node that is let go meanwhile may have been fenced as armed.
+func TestRestart_HolderAwayAtFirstIsNotTakenForIdle(t *testing.T) {
+	away := decide.Held{Err: "reach picket-holder: connection refused"}
+	s := start(t, func(c *decide.Config) { c.Memory = kept() }).step(decide.Guided{Spec: spec()}).step(away)
+	s.phase(decide.PhaseUnknown).hold(decide.HoldUnknown)
+	s.api().witnesses().after(500 * ms).phase(decide.PhaseUnknown).hold(decide.HoldUnknown)
+	s.gates().phase(decide.Armed).hold(decide.HoldArmed).uses(promise()).promised(promise())
+}
+
+// Away in mid-run it is a failing device; once unarmed it is freed, not closed.
+func TestA11_HolderAwayInMidRunIsFreedOnceUnarmed(t *testing.T) {
+	s := armed(t).step(decide.Held{Order: 1, Err: "holder is away"})
+	s.phase(decide.Leaving).hold(decide.HoldArmed).uses(promise())
+	s.publish().after(5 * ms).api().phase(decide.Unarmed).hold(decide.HoldFree)
+}

@@ -26,6 +26,7 @@ import (
 type world struct {
 	faults
 	choose func(n int) int
+	keen   bool // the controller fences whenever it can
 	now    time.Duration
 	wrong  string // the first violation
 
@@ -115,7 +116,7 @@ type fencing struct {
 
 func newWorld(f faults, choose func(int) int) *world {
 	w := &world{
-		faults: f, choose: choose, now: 100 * sec,
+		faults: f, choose: choose, keen: choose(2) == 0, now: 100 * sec,
 		rolls:     []roll.Roll{firstRoll()},
 		witnesses: map[string]*roll.Roll{"a": nil, "b": nil, "c": nil},
 		spec:      spec(),
@@ -162,7 +163,7 @@ func (w *world) act() {
 	if w.agent == nil {
 		w.sometimes(8, w.crash)
 	}
-	if w.fence != nil {
+	if w.keen || w.fence != nil {
 		w.sometimes(2, w.fencingActs)
 	}
 }
@@ -192,9 +193,9 @@ func (w *world) calm() {
 	for range 4 {
 		w.wait(20 * ms)
 		for name := range w.sorted() {
-			w.sometimes(2, func() { w.readBy(name) })
+			w.sometimes(5, func() { w.readBy(name) })
 		}
-		w.sometimes(2, w.mateReads)
+		w.sometimes(5, w.mateReads)
 		for n := len(w.net); n > 0 && len(w.net) > 0; n-- {
 			m := w.net[0]
 			w.net = w.net[1:]
@@ -532,6 +533,10 @@ func (w *world) word(carried uint64) decide.Held {
 // echo brings the holder's next word to the agent.
 func (w *world) echo() {
 	if a := w.agent; a != nil && len(a.echoes) > 0 {
+		if w.choose(30) == 0 {
+			w.tell(decide.Held{Order: a.carried, Err: "away"})
+			return
+		}
 		h := a.echoes[0]
 		a.echoes = a.echoes[1:]
 		w.tell(h)
@@ -610,7 +615,7 @@ func (w *world) drop() {
 func (w *world) fencingActs() {
 	f := w.fence
 	switch {
-	case f == nil && w.choose(10) > 0:
+	case f == nil && (!w.keen || !w.guard.Promise.Armed) && w.choose(10) > 0:
 		return
 	case f == nil:
 		w.fences++
@@ -678,6 +683,9 @@ func (w *world) changeHistory() {
 func (w *world) check() {
 	h, p := w.holder, w.guard.Promise
 	actual := timing.Promise{Kappa: 1020, Timeout: h.timeout}
+	if h.mode == decide.HoldCoast {
+		actual.Ungated = 1 // the service manager closes the device
+	}
 	switch {
 	case w.wrong != "" || h.mode == decide.HoldLatched:
 		return
@@ -694,10 +702,15 @@ func (w *world) check() {
 	case p.Armed && h.mode == decide.HoldArmed && h.petUntil > w.now+p.RollLife:
 		w.wrong = fmt.Sprintf("at %v: petUntil is %v, and the API server holds %+v", w.now, h.petUntil, p)
 	}
-	last := h.petUntil // the device may be pinged until then, and δ longer
-	if f := w.fence; f != nil && f.counting && last+f.promise.PetDelay+actual.RealTimeout() > f.deadline {
+	f := w.fence
+	if f == nil || !f.counting {
+		return
+	}
+	// The device may be pinged until petUntil and δ.
+	end := h.petUntil + sec + time.Duration(1+actual.Ungated)*actual.RealTimeout()
+	if end > f.deadline {
 		w.wrong = fmt.Sprintf("at %v: fence %s ends its wait at %v on %+v, but the node may write until %v (T = %v, petUntil %v)",
-			w.now, f.id, f.deadline, f.promise, last+f.promise.PetDelay+actual.RealTimeout(), h.timeout, h.petUntil)
+			w.now, f.id, f.deadline, f.promise, end, h.timeout, h.petUntil)
 	}
 }
 
