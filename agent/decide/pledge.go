@@ -240,6 +240,7 @@ func (c *Core) adopt() {
 	}
 	c.note(rule, "published, called the roll, adopting: %s", describe(c.offer))
 	c.inUse = c.offer
+	c.coasting = c.shutdown && c.inUse.Armed && c.inUse == c.want
 }
 
 // confirmArmed arms: the holder gates first, and only then is it published. A

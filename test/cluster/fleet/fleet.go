@@ -123,7 +123,7 @@ func (f *Fleet) commands(n *stage.Node, b machine.Boot) []proc.Command {
 		"petDelay": f.PetDelay.String(), "outlives": true,
 		"bootID":     filepath.Join(b.Machine.Root, "proc/sys/kernel/random/boot_id"),
 		"resetGroup": b.Group,
-		"testDevice": map[string]any{"minTimeout": "500ms", "maxTimeout": "1h", "granularity": "10ms", "kappa": 1020},
+		"testDevice": map[string]any{"minTimeout": "500ms", "maxTimeout": "1h", "granularity": "1ms", "kappa": 1020},
 	}
 	agent := map[string]any{
 		"node": n.Name, "root": b.Machine.Root,
