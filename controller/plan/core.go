@@ -96,7 +96,8 @@ func (c *Core) Surveyed(_ timing.Instant, s Surveyed) {
 func (c *Core) noticeGap(p *step) {
 	limit := max(3*time.Second, p.w.Policy.Profile.RollLife)
 	if gap := c.planned.Age(p.now); !c.planned.IsZero() && gap > limit {
-		for id, t := range c.trials {
+		for _, id := range slices.Sorted(maps.Keys(c.trials)) {
+			t := c.trials[id]
 			if t.counting || len(t.gate) > 0 {
 				p.event(t.node, true, C10, "WaitRestarted",
 					"the controller did not observe for %v: the wait of fence %s starts again", gap.Round(time.Millisecond), id)

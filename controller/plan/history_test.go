@@ -88,3 +88,28 @@ func TestC9_ABrokenHistoryIsNotForgottenWithALostWrite(t *testing.T) {
 		}
 	}
 }
+
+// Whoever did not look for a while starts its waits again, and says so of each
+// in a fixed order.
+func TestC10_AGapRestartsEveryWait(t *testing.T) {
+	for range 10 { // an order of maps would differ in one of them
+		c := ready(t, 7)
+		c.cut("n2")
+		c.cut("n5")
+		c.cut("n6")
+		c.until("n6", plan.Withheld, 20*time.Second)
+		c.run(10 * time.Second)
+		began := c.now
+		c.now += 6 * time.Second
+		c.script = nil
+		c.run(tick)
+		want := []string{"C10 WaitRestarted n2", "C10 WaitRestarted n5", "C10 WaitRestarted n6", "silence n2", "silence n5", "silence n6"}
+		if d := cmp.Diff(want, c.script); d != "" {
+			t.Fatal(d)
+		}
+		c.until("n6", plan.Fenced, time.Minute)
+		if w := timing.Wait(c.guards["n6"].Status.Promise, c.policy.Profile); c.now-began < w {
+			t.Errorf("tainted %v after the gap, W is %v", c.now-began, w)
+		}
+	}
+}

@@ -24,13 +24,13 @@ type truth struct {
 
 // A history is what became of a fence in the Roll.
 type history struct {
-	boot      string
-	withheld  time.Duration // when that was stored; 0: not
-	gone      string        // the history in which it left the Roll
-	reads     map[int]bool  // leaders that had seen it withheld
-	looks     map[int]look  // leader → its first look sent after that
-	covered   time.Duration // since when enough witnesses have acknowledged
-	requested bool          // needs no gate
+	boot     string
+	withheld time.Duration // when that was stored; 0: not
+	gone     string        // the history in which it left the Roll
+	reads    map[int]bool  // leaders that had seen it withheld
+	looks    map[int]look  // leader → its first look sent after that
+	covered  time.Duration // since when enough witnesses have acknowledged
+	tainted  bool
 }
 
 type look struct {
@@ -94,6 +94,7 @@ func (c *cluster) checkTaint(l *leader, a plan.PutTaints) {
 		c.Fatalf("out-of-service taint for %s: boot %s, the node runs %s", a.OutOfService, h.boot, n.Boot)
 	}
 	c.reach.Taints++
+	h.tainted = true
 	if ok && f.Proof == h.boot {
 		return
 	}
@@ -137,7 +138,7 @@ func (c *cluster) checkRoll(l *leader, old, next plan.Roll) {
 		before := entryOf(&old, e.Fence)
 		h := c.history(e.Fence)
 		f, known := c.byID(e.Fence)
-		decided := known && (f.Status.Phase == plan.Fenced || f.Status.Phase == plan.Detached)
+		decided := h.tainted || known && (f.Status.Phase == plan.Fenced || f.Status.Phase == plan.Detached)
 		switch {
 		case before == roll.Unlisted && h.gone != "" && !decided:
 			c.Fatalf("fence %s is listed again: it left the Roll under history %s", e.Fence, h.gone)
