@@ -219,7 +219,7 @@ type looked struct {
 
 func (l *leader) newID() string {
 	l.c.ids++
-	l.last = fmt.Sprintf("history%d", l.c.ids)
+	l.last = fmt.Sprintf("%08d-history", l.c.ids)
 	return l.last
 }
 

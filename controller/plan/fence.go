@@ -117,8 +117,15 @@ func (p *step) adopt(f *Fence, suits func(roll.Entry) bool) bool {
 // attempt gives the fence an ID that it never had.
 func (p *step) attempt(f *Fence) {
 	f.Status.Attempt++
-	f.Status.Fence = fmt.Sprintf("%s.%d", f.UID, f.Status.Attempt)
+	f.Status.Fence = fmt.Sprintf("%s%d", p.line(f), f.Status.Attempt)
 	p.byID[f.Status.Fence] = f
+}
+
+// line is what the fence's IDs of the present history begin with: what was said
+// of a fence under another history must not count in this one.
+func (p *step) line(f *Fence) string {
+	h := p.w.Roll.History
+	return f.UID + "." + h[:min(8, len(h))] + "."
 }
 
 // accounted reports whether some NodeFence carries the ID and has not ended:
@@ -166,6 +173,10 @@ func (p *step) pending(f *Fence) {
 	}
 	if f.Reason == Orphaned {
 		st.enter(Refuted, C11, nothingLeft)
+		return
+	}
+	if !strings.HasPrefix(st.Fence, p.line(f)) {
+		p.attempt(f)
 		return
 	}
 	if why := p.blockers(f); len(why) > 0 {
