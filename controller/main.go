@@ -32,7 +32,7 @@ import (
 	"github.com/picket-dev/picket/controller/plan"
 )
 
-var version = "unknown" //nolint:gochecknoglobals // set by the linker
+var version = "unknown" // set by the linker
 
 // electionLimit bounds each request about the leader lease, so that one which
 // hangs does not cost the lease.
@@ -64,7 +64,7 @@ func command() *cobra.Command {
 provably cannot write any more, and only then lets Kubernetes move its volumes
 and pods. Of several replicas one leads; a replica that loses the lease ends.`,
 		Example: `  # In a cluster, with the pod's own ServiceAccount:
-  picket-controller --namespace picket-system --health-address :8080
+  picket-controller --namespace picket --health-address :8080
 
   # On an admin's machine, against the cluster of a kubeconfig:
   picket-controller --kubeconfig ~/.kube/config --log-level debug
@@ -79,7 +79,7 @@ and pods. Of several replicas one leads; a replica that loses the lease ends.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "file that names the API server and credentials; empty: those of the pod")
-	f.StringVar(&o.namespace, "namespace", "picket-system", "namespace of the leader lease")
+	f.StringVar(&o.namespace, "namespace", "picket", "namespace of the leader lease")
 	f.StringVar(&o.lease, "lease-name", "picket-controller", "name of the leader lease")
 	f.StringVar(&o.identity, "identity", "", "name of this replica in the lease; empty: host name and a random word")
 	f.StringVar(&o.address, "health-address", "", "where to serve /metrics, /healthz and /readyz; empty: nowhere")
@@ -172,7 +172,7 @@ func serve(ctx context.Context, address string, api *kube.API, counts *metrics.M
 			loop.Leading = leading
 			var parts errgroup.Group
 			parts.Go(func() error { loop.Run(ctx); return nil })
-			parts.Go(func() error { api.ReviewPolicy(ctx); return nil })
+			parts.Go(func() error { api.Attend(ctx); return nil })
 			_ = parts.Wait() // neither returns an error
 			counts.Leading(false)
 		})

@@ -46,7 +46,7 @@ type API struct {
 	policies *mirror[*v1alpha1.FencingPolicy, struct{}]
 
 	urgent      chan struct{} // a plan is due
-	policy      chan struct{} // the policy changed
+	chores      chan struct{} // there may be something to attend to
 	attachments *attachments
 
 	// What follows belongs to the goroutine that plans.
@@ -57,21 +57,21 @@ type API struct {
 
 // ErrConflict says that a write was decided upon a version that is not the
 // newest any more. The newest one is part of the next World.
-var ErrConflict = errors.New("the object has changed since it was read") //nolint:gochecknoglobals // a sentinel
+var ErrConflict = errors.New("the object has changed since it was read")
 
 // New returns an API that has read nothing yet.
 func New(cfg Config) *API {
 	a := &API{
 		cfg:    cfg,
 		urgent: make(chan struct{}, 1),
-		policy: make(chan struct{}, 1),
+		chores: make(chan struct{}, 1),
 		world:  newWorld(),
 	}
 	a.nodes = newMirror(func(n *corev1.Node) node { return nodeOf(n, cfg.DomainLabel) }, sameNode, stripNode, a.urge)
 	a.guards = newMirror(guardOf, sameGuard, stripGuard, a.urge)
-	a.fences = newMirror(agedFence, func(x, y fence) bool { return x.Version == y.Version }, stripFence, a.urge)
+	a.fences = newMirror(agedFence, func(x, y fence) bool { return x.Version == y.Version }, stripFence, a.urgeBoth)
 	a.policies = newMirror(func(*v1alpha1.FencingPolicy) struct{} { return struct{}{} },
-		func(struct{}, struct{}) bool { return false }, stripPolicy, a.policyChanged)
+		func(struct{}, struct{}) bool { return false }, stripPolicy, a.urgeBoth)
 	a.attachments = newAttachments(cfg.Kube)
 	return a
 }
@@ -81,9 +81,9 @@ func (a *API) Urgent() <-chan struct{} { return a.urgent }
 
 func (a *API) urge() { signal(a.urgent) }
 
-func (a *API) policyChanged() {
-	signal(a.policy)
+func (a *API) urgeBoth() {
 	a.urge()
+	signal(a.chores)
 }
 
 func signal(c chan<- struct{}) {

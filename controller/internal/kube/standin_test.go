@@ -237,10 +237,7 @@ func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *standIn) answer(q request, r *http.Request) (int, map[string]any) {
-	path, status := q.path, false
-	if strings.HasSuffix(path, "/status") {
-		path, status = strings.TrimSuffix(path, "/status"), true
-	}
+	path, status := strings.CutSuffix(q.path, "/status")
 	old := s.objects[path]
 	switch {
 	case r.URL.Query().Get("watch") == "true":

@@ -109,7 +109,7 @@ func TestPolicyIsReviewed(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.watching(t, 4)
-	start(t, a.ReviewPolicy)
+	start(t, a.Attend)
 	eventually(t, "accepted", func() bool { return accepted().Status == metav1.ConditionTrue })
 	good := a.World().Policy.Profile
 
@@ -124,6 +124,29 @@ func TestPolicyIsReviewed(t *testing.T) {
 	})
 	if w := a.World(); w.Policy.Profile != good || w.Policy.Paused != "" {
 		t.Errorf("the policy in force is %+v", w.Policy)
+	}
+}
+
+// NHC gives a fence up and deletes it: nothing of ours keeps it.
+func TestTimedOutFencesAreReleased(t *testing.T) {
+	a, s, _ := newAPI(t)
+	for name, notes := range map[string]map[string]string{"given-up": {nhcTimedOut: "x"}, "deleted": nil} {
+		s.put("/apis/picket.dev/v1alpha1/nodefences/"+name, &v1alpha1.NodeFence{ObjectMeta: metav1.ObjectMeta{
+			Annotations: notes, Finalizers: []string{FenceFinalizer}, DeletionTimestamp: &metav1.Time{Time: wall},
+		}})
+	}
+	start(t, a.Watch)
+	if err := a.WaitForSync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.watching(t, 4)
+	start(t, a.Attend)
+	eventually(t, "released", func() bool { return len(a.World().Fences) == 1 })
+	if s.get("/apis/picket.dev/v1alpha1/nodefences/given-up", &v1alpha1.NodeFence{}) {
+		t.Error("still there")
+	}
+	if !s.get("/apis/picket.dev/v1alpha1/nodefences/deleted", &v1alpha1.NodeFence{}) {
+		t.Error("a fence that NHC still waits for was released")
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 )
 
 // errPruned says that the API server kept less than it was sent.
-var errPruned = errors.New("the API server dropped fields that it does not know: update the CRDs") //nolint:gochecknoglobals // a sentinel
+var errPruned = errors.New("the API server dropped fields that it does not know: update the CRDs")
 
 // conflictOr returns ErrConflict for errors that say that the object is not the
 // one that was read, else err.

@@ -24,7 +24,7 @@ const (
 
 // ErrLost says that the lease was lost while leading. The process must end: a
 // leadership is never resumed.
-var ErrLost = errors.New("the leader lease was lost") //nolint:gochecknoglobals // a sentinel
+var ErrLost = errors.New("the leader lease was lost")
 
 // An Election is for the lease of one cluster's controller.
 type Election struct {

@@ -11,25 +11,24 @@ import (
 // log counts an action, and says what it did. Reads and what an agent is told
 // are for debugging; everything that changes a node's fate is not.
 func (l *Loop) log(o outcome) {
-	result, level, message := "ok", slog.LevelInfo, "action done"
+	result, level := "ok", slog.LevelInfo
 	switch {
+	case o.err == nil && routine(o.action):
+		level = slog.LevelDebug
 	case o.err == nil:
-		if routine(o.action) {
-			level = slog.LevelDebug
-		}
 	case conflicts(o.err):
-		result, level, message = "conflict", slog.LevelDebug, "action met another version"
+		result, level = "conflict", slog.LevelDebug
 	case errors.Is(o.err, context.Canceled):
-		result, level, message = "cancelled", slog.LevelDebug, "action cancelled"
+		result, level = "cancelled", slog.LevelDebug
 	default:
-		result, level, message = "error", slog.LevelWarn, "action failed"
+		result, level = "error", slog.LevelWarn
 	}
 	l.Metrics.Acted(kind(o.action), result)
-	attrs := append([]slog.Attr{slog.String("action", kind(o.action))}, about(o.action)...)
+	attrs := append([]slog.Attr{slog.String("action", kind(o.action)), slog.String("result", result)}, about(o.action)...)
 	if o.err != nil {
 		attrs = append(attrs, slog.Any("error", o.err))
 	}
-	l.Log.LogAttrs(context.Background(), level, message, attrs...)
+	l.Log.LogAttrs(context.Background(), level, "acted", attrs...)
 }
 
 func routine(a plan.Action) bool {
