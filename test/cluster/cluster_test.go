@@ -29,7 +29,7 @@ func TestScenarios(t *testing.T) {
 			defer cancel()
 			var timeline bytes.Buffer
 			started := time.Now()
-			res := play(ctx, s, options{profile: "test", dir: dir, bin: bin, progress: &timeline})
+			res := play(ctx, s, options{profile: testProfileName, dir: dir, bin: bin, progress: &timeline})
 			fmt.Printf("%s seconds=%.0f\n", res, time.Since(started).Seconds())
 			if res.err != nil {
 				t.Errorf("%s: %v\n%s", s.about, res.err, timeline.String())
