@@ -25,7 +25,8 @@ func TestScenarios(t *testing.T) {
 	}
 	for _, s := range scenarios() {
 		t.Run(s.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+			t.Parallel() // two at a time on two cores: most of a scenario is waiting
+			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 			defer cancel()
 			var timeline bytes.Buffer
 			started := time.Now()
