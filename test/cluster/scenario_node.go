@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
+	"github.com/picket-dev/picket/proto/timing"
 	"github.com/picket-dev/picket/test/cluster/proxy"
 	"github.com/picket-dev/picket/test/cluster/rawclock"
 )
@@ -22,6 +23,20 @@ func (r *run) armedWriter(ctx context.Context) (*workload, error) {
 		return nil, err
 	}
 	return r.deploy(ctx, "db")
+}
+
+// victim is an armed writer whose node may reset from now on, and stays off
+// then. The timeline starts anew.
+func (r *run) victim(ctx context.Context) (*workload, timing.Promise, error) {
+	w, err := r.armedWriter(ctx)
+	if err != nil {
+		return nil, timing.Promise{}, err
+	}
+	promise, err := r.promise(ctx, w.node.Name)
+	r.doom(w.node.Name)
+	w.node.Machine.SetStayOff(true)
+	r.start = rawclock.Now()
+	return w, promise, err
 }
 
 // cut takes a node's power away for good, and starts the timeline anew.
@@ -86,17 +101,10 @@ func agentKilled(ctx context.Context, r *run) error {
 }
 
 func agentHolderKilled(ctx context.Context, r *run) error {
-	w, err := r.armedWriter(ctx)
+	w, promise, err := r.victim(ctx)
 	if err != nil {
 		return err
 	}
-	promise, err := r.promise(ctx, w.node.Name)
-	if err != nil {
-		return err
-	}
-	r.doom(w.node.Name)
-	w.node.Machine.SetStayOff(true)
-	r.start = rawclock.Now()
 	cut := r.start
 	if err := errors.Join(w.node.Machine.Signal("agent", syscall.SIGKILL), w.node.Machine.Signal("holder", syscall.SIGKILL)); err != nil {
 		return err
@@ -131,17 +139,10 @@ func (r *run) resetBefore(nodes ...string) error {
 }
 
 func isolatedNode(ctx context.Context, r *run) error {
-	w, err := r.armedWriter(ctx)
+	w, promise, err := r.victim(ctx)
 	if err != nil {
 		return err
 	}
-	promise, err := r.promise(ctx, w.node.Name)
-	if err != nil {
-		return err
-	}
-	r.doom(w.node.Name)
-	w.node.Machine.SetStayOff(true)
-	r.start = rawclock.Now()
 	cut := r.start
 	r.Isolate(w.node.Name, proxy.Cut())
 	if err := r.tainted(ctx, w.node.Name, cut, promise); err != nil {

@@ -234,24 +234,29 @@ func (r *run) deleteNow(ctx context.Context, plural, name string) error {
 // testFinalizer stands for any controller that is slow to let go.
 const testFinalizer = "example.com/slow"
 
-func podWithFinalizer(ctx context.Context, r *run) error {
+// cutWriter deploys a changed StatefulSet on an armed cluster, cuts the power of
+// its node, and waits for the taint.
+func (r *run) cutWriter(ctx context.Context, change func(*appsv1.StatefulSet)) (*workload, error) {
 	if err := r.allArmed(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	if err := r.StatefulSet(ctx, "db", func(s *appsv1.StatefulSet) {
-		s.Spec.Template.Finalizers = []string{testFinalizer}
-	}); err != nil {
-		return err
+	if err := r.StatefulSet(ctx, "db", change); err != nil {
+		return nil, err
 	}
 	w, err := r.writing(ctx, "db")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	promise, err := r.promise(ctx, w.node.Name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := r.tainted(ctx, w.node.Name, r.cut(w), promise); err != nil {
+	return w, r.tainted(ctx, w.node.Name, r.cut(w), promise)
+}
+
+func podWithFinalizer(ctx context.Context, r *run) error {
+	w, err := r.cutWriter(ctx, func(s *appsv1.StatefulSet) { s.Spec.Template.Finalizers = []string{testFinalizer} })
+	if err != nil {
 		return err
 	}
 	blocks := func(ctx context.Context) error {
@@ -280,23 +285,10 @@ func podWithFinalizer(ctx context.Context, r *run) error {
 }
 
 func toleratingPod(ctx context.Context, r *run) error {
-	if err := r.allArmed(ctx); err != nil {
-		return err
-	}
-	if err := r.StatefulSet(ctx, "db", func(s *appsv1.StatefulSet) {
+	w, err := r.cutWriter(ctx, func(s *appsv1.StatefulSet) {
 		s.Spec.Template.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
-	}); err != nil {
-		return err
-	}
-	w, err := r.writing(ctx, "db")
+	})
 	if err != nil {
-		return err
-	}
-	promise, err := r.promise(ctx, w.node.Name)
-	if err != nil {
-		return err
-	}
-	if err := r.tainted(ctx, w.node.Name, r.cut(w), promise); err != nil {
 		return err
 	}
 	if err := r.fencePhase(ctx, time.Minute, w.node.Name, v1alpha1.FenceDetached); err != nil {
