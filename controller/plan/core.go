@@ -25,6 +25,7 @@ type Core struct {
 	planned timing.Instant    // when Plan was last called
 	said    map[string]string // event key → message, so that it is said once
 	making  map[string]timing.Instant
+	named   map[string]bool // IDs of fences that this leader gave and has not yet seen listed
 	history memory
 	change  change
 	rings   rings
@@ -38,6 +39,7 @@ func New(cfg Config) *Core {
 		trials: make(map[string]*trial),
 		said:   make(map[string]string),
 		making: make(map[string]timing.Instant),
+		named:  make(map[string]bool),
 		stray:  make(strays),
 	}
 }

@@ -114,18 +114,17 @@ func (p *step) adopt(f *Fence, suits func(roll.Entry) bool) bool {
 	return true
 }
 
-// attempt gives the fence an ID that it never had.
+// attempt gives the fence an ID that it never had, under this history or
+// another one. A leader lists only IDs that it has given itself, and each once:
+// that the ID could be stored proves that what it knew of the fence was not
+// behind.
 func (p *step) attempt(f *Fence) {
-	f.Status.Attempt++
-	f.Status.Fence = fmt.Sprintf("%s%d", p.line(f), f.Status.Attempt)
-	p.byID[f.Status.Fence] = f
-}
-
-// line is what the fence's IDs of the present history begin with: what was said
-// of a fence under another history must not count in this one.
-func (p *step) line(f *Fence) string {
+	st := &f.Status
 	h := p.w.Roll.History
-	return f.UID + "." + h[:min(8, len(h))] + "."
+	st.Attempt++
+	st.Fence = fmt.Sprintf("%s.%s.%d", f.UID, h[:min(8, len(h))], st.Attempt)
+	p.byID[st.Fence] = f
+	p.named[st.Fence] = true
 }
 
 // accounted reports whether some NodeFence carries the ID and has not ended:
@@ -153,9 +152,11 @@ func (p *step) pending(f *Fence) {
 	}
 	switch entry := p.entry(st.Fence); {
 	case entry == roll.Suspected:
+		delete(p.named, st.Fence)
 		st.enter(Suspected, f.rule(), "suspected at serial %d", p.w.Roll.Serial)
 		return
 	case entry == roll.Withheld:
+		delete(p.named, st.Fence)
 		st.enter(Withheld, f.rule(), "withheld at serial %d", p.w.Roll.Serial)
 		return
 	case f.Deleting:
@@ -175,7 +176,7 @@ func (p *step) pending(f *Fence) {
 		st.enter(Refuted, C11, nothingLeft)
 		return
 	}
-	if !strings.HasPrefix(st.Fence, p.line(f)) {
+	if !p.named[st.Fence] {
 		p.attempt(f)
 		return
 	}

@@ -116,3 +116,29 @@ func TestC1_ARetreatLiftsMarksThatARivalSet(t *testing.T) {
 		t.Errorf("entries %v", c.roll.Entries)
 	}
 }
+
+// A new leader whose caches are behind must not list again what has ended: a
+// request that was taken back would reset a healthy node.
+func TestC3_AnEndedRequestIsNotListedAgain(t *testing.T) {
+	c := ready(t, 5)
+	c.policy.Paused = "for a while"
+	name := c.ask("n2", plan.Requested)
+	c.run(time.Second)
+	pending := c.fences[name]
+	c.store.delete(name)
+	c.run(2 * time.Second)
+	c.policy.Paused = ""
+	l := c.elect()
+	for range 10 {
+		c.now += 100 * time.Millisecond
+		l.sync()
+		l.world.names = []string{name}
+		l.world.fences = map[string]plan.Fence{name: pending}
+		for _, a := range l.plan() {
+			l.act(a)
+		}
+	}
+	if len(c.roll.Entries) > 0 {
+		t.Errorf("listed: %v", c.roll.Entries)
+	}
+}

@@ -66,6 +66,7 @@ func (p *step) wentBack() string {
 	if h.id != r.History { // somebody began a new one: what was observed of the old one is void
 		*h = memory{id: r.History}
 		clear(p.trials)
+		clear(p.named)
 	}
 	if r.Serial < h.serial {
 		return fmt.Sprintf("serial %d after %d", r.Serial, h.serial)

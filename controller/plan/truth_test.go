@@ -140,7 +140,7 @@ func (c *cluster) checkRoll(l *leader, old, next plan.Roll) {
 		f, known := c.byID(e.Fence)
 		decided := h.tainted || known && (f.Status.Phase == plan.Fenced || f.Status.Phase == plan.Detached)
 		switch {
-		case before == roll.Unlisted && h.gone != "" && !decided:
+		case before == roll.Unlisted && h.gone != "" && !decided && !c.rivals:
 			c.Fatalf("fence %s is listed again: it left the Roll under history %s", e.Fence, h.gone)
 		case h.boot != "" && h.boot != e.Boot:
 			c.Fatalf("fence %s is listed with boot %s and with %s", e.Fence, h.boot, e.Boot)
@@ -152,7 +152,7 @@ func (c *cluster) checkRoll(l *leader, old, next plan.Roll) {
 			withheld++
 		}
 	}
-	if limit := max(1, len(c.nodes)*c.policy.MaxWithheld/100); withheld > limit && withheld > c.withholds && !c.restored {
+	if limit := max(1, len(c.machines)*c.policy.MaxWithheld/100); withheld > limit && withheld > c.withholds && !c.restored {
 		c.Fatalf("%d nodes withheld at once, at most %d may be: %v", withheld, limit, next.Entries)
 	}
 	c.withholds = withheld
