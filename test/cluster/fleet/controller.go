@@ -2,7 +2,9 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -23,6 +25,7 @@ type Controller struct {
 
 	mu      sync.Mutex
 	proc    *proc.Process
+	starts  int
 	stopped bool
 }
 
@@ -46,7 +49,7 @@ func StartController(ctx context.Context, plane *controlplane.Plane, api *proxy.
 	}
 	c := &Controller{
 		Name: name, API: api, log: filepath.Join(dir, name+".log"),
-		argv: []string{bin.Controller, "--kubeconfig", kubeconfig, "--namespace", Namespace, "--identity", name},
+		argv: []string{bin.Controller, "--kubeconfig", kubeconfig, "--namespace", Namespace},
 	}
 	return c, c.start()
 }
@@ -59,7 +62,11 @@ func (c *Controller) start() error {
 	if c.stopped {
 		return nil
 	}
-	p, err := proc.Start(proc.Command{Name: c.Name, Argv: c.argv, Log: c.log})
+	// Like a container's, each start has an identity of its own: the lease of the
+	// one before must run out.
+	c.starts++
+	argv := append(slices.Clone(c.argv), "--identity", fmt.Sprintf("%s-%d", c.Name, c.starts))
+	p, err := proc.Start(proc.Command{Name: c.Name, Argv: argv, Log: c.log})
 	if err != nil {
 		return err
 	}
