@@ -25,6 +25,8 @@ func (p *step) blockers(f *Fence) []string {
 	if !proven {
 		armed := g.Status.Promise.Armed && g.Status.Boot == f.Status.Boot
 		add(armed, "NotArmed: without an armed watchdog only a proof can fence this node (spec.proof)")
+		add(!armed || g.Status.History == p.w.Roll.History,
+			"OtherHistory: the node has not published under the present history of the Roll: only a proof can fence it (spec.proof)")
 		add(!p.w.Policy.RequireVerified || g.Status.Verified, "Unverified: the policy asks for a watchdog that passed its self-test")
 		add(len(p.w.Roll.Epochs) > 0, "NoWitnesses: no epoch of witnesses exists yet")
 	}
