@@ -83,16 +83,17 @@ func (p *step) lift(f *Fence, t *trial) {
 }
 
 // detached applies C8: a new boot that is clean and ready gets its quarantine
-// lifted. A node that is gone for good ends the fence, too.
+// lifted, be its Node object the old one or not. A node that is gone for good
+// ends the fence, too.
 func (p *step) detached(f *Fence) {
 	st := &f.Status
 	t := p.trial(f, Detached)
 	n, ok := p.w.Nodes[st.Node]
 	g := p.w.Guards[st.Node].Status
 	switch {
-	case !ok || n.UID != st.NodeUID:
-		p.retreat(f, retreat{Recovered, C8, "the Node object is gone"})
-	case n.Boot == st.Boot || g.Boot == st.Boot || g.Boot == "":
+	case !ok:
+		p.goneForGood(f, t)
+	case n.Boot == "" || n.Boot == st.Boot || n.Boot != g.Boot:
 		st.WaitsFor = "C8: a new boot of the node"
 		p.quarantine(f, t, "NoSchedule", "NoExecute")
 	case !g.Clean:
@@ -103,5 +104,18 @@ func (p *step) detached(f *Fence) {
 		p.quarantine(f, t, "NoSchedule", "NoExecute")
 	default:
 		p.retreat(f, retreat{Recovered, C8, "a new boot, clean and ready: welcome back"})
+	}
+}
+
+// goneForGood ends the fence of a node whose object is gone, as far as a look
+// can tell: the cache may only not have it yet.
+func (p *step) goneForGood(f *Fence, t *trial) {
+	saw := p.look(f, t)
+	switch {
+	case saw == nil:
+	case saw.Node == nil:
+		p.retreat(f, retreat{Recovered, C8, "the Node object is gone"})
+	default:
+		t.after = p.now.Add(idle)
 	}
 }

@@ -18,9 +18,12 @@ type machine struct {
 	name  string
 	boots int
 	*boot
-	api    bool          // reaches the API
-	island int           // reaches the machines of the same one
-	silent time.Duration // since when others may miss it
+	api        bool // reaches the API
+	unverified bool
+	dirty      bool          // its agent does not attest Clean
+	deaf       bool          // its kubelet does not report
+	island     int           // reaches the machines of the same one
+	silent     time.Duration // since when others may miss it
 }
 
 // A boot is one run of a machine's kernel.
@@ -229,7 +232,7 @@ func (c *cluster) guardStatus(m *machine) plan.GuardStatus {
 	s := plan.GuardStatus{
 		Boot: m.id, MachineID: "machine-" + m.name, SystemUUID: "uuid-" + m.name,
 		Addresses: []string{"10.0.0." + m.name}, Fingerprint: "key-" + m.id,
-		Promise: m.offer, Verified: true, History: m.history, Refutes: m.refutes, HistoryBroken: m.broken, Clean: true,
+		Promise: m.offer, Verified: !m.unverified, History: m.history, Refutes: m.refutes, HistoryBroken: m.broken, Clean: !m.dirty,
 	}
 	if m.memory != nil && slices.Contains(c.roll.Witnesses(), m.name) {
 		s.Serial, s.Fences, s.Streak = m.memory.Serial, m.memory.Fences(), m.streak
@@ -250,7 +253,7 @@ func (c *cluster) guardStatus(m *machine) plan.GuardStatus {
 
 func (c *cluster) kubelet(m *machine) {
 	n, ok := c.nodes[m.name]
-	if !ok {
+	if !ok || m.deaf {
 		return
 	}
 	m.beat++
