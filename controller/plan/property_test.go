@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/picket-dev/picket/controller/plan"
+	"github.com/picket-dev/picket/proto/timing"
 )
 
 // Whatever happens in whatever order, no write breaks a promise: see truth.
@@ -24,6 +25,38 @@ func TestRivalControllersAreSafe(t *testing.T) {
 	unleash(t, func(c *chaos) {
 		c.rivals = true
 		c.elect()
+	})
+}
+
+// A dead armed node is tainted in time: within detection, W and the guard, and
+// for each controller that dies meanwhile once more what it had observed.
+func TestADeadNodeIsTaintedInTime(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(3, 12).Draw(t, "nodes")
+		profile := rapid.SampledFrom([]timing.Profile{timing.Standard(), timing.Fast()}).Draw(t, "profile")
+		c := newCluster(t, n)
+		c.policy.Profile = profile
+		for _, m := range c.machines {
+			m.promise(profile)
+			m.nextRead += time.Duration(rapid.IntRange(0, 19).Draw(t, "phase")) * tick
+		}
+		c.settle()
+		c.run(time.Duration(rapid.IntRange(0, 40).Draw(t, "ticks")) * tick)
+		victim := nodeName(rapid.IntRange(0, n-1).Draw(t, "victim"))
+		dead := c.now
+		c.cut(victim)
+		bound := timing.Failover(c.guards[victim].Status.Promise, profile) + profile.RollInterval
+		for range rapid.IntRange(0, 2).Draw(t, "crashes") {
+			if c.runUntil(time.Duration(rapid.IntRange(0, 600).Draw(t, "until"))*tick, func() bool { return outOfService(c.nodes[victim]) }) {
+				break
+			}
+			c.now += time.Duration(rapid.IntRange(0, 80).Draw(t, "election")) * tick
+			c.elect()
+			bound = c.now - dead + timing.Failover(c.guards[victim].Status.Promise, profile) + profile.RollInterval
+		}
+		if !c.runUntil(bound-(c.now-dead), func() bool { return outOfService(c.nodes[victim]) }) {
+			t.Fatalf("%v after its death %s is not tainted: %+v", bound, victim, c.fenceOf(victim).Status)
+		}
 	})
 }
 
