@@ -1,7 +1,6 @@
 package decide
 
 import (
-	"strings"
 	"time"
 
 	"github.com/picket-dev/picket/proto/timing"
@@ -301,8 +300,12 @@ func (c *Core) stand() (Phase, Reason, string) {
 	switch {
 	case c.latched:
 		return Latched, c.latchReason, "resetting"
+	case !c.holder && c.held.Err == "":
+		return PhaseUnknown, ReasonNone, "waiting for the holder"
 	case !c.holder:
-		return PhaseUnknown, ReasonNone, strings.TrimSuffix("waiting for the holder: "+c.held.Err, ": ")
+		// Nobody knows what it does. To say unarmed is never too easy; to act as
+		// if it were would need the handshake.
+		return Unarmed, ReasonNoHolder, c.held.Err
 	case c.coasting:
 		return Armed, ReasonShutdown, "the host is shutting down"
 	case c.inUse.Armed && !c.want.Armed:
@@ -322,10 +325,10 @@ func (c *Core) stand() (Phase, Reason, string) {
 // hold returns what the holder should do in the phase.
 func (c *Core) hold(p Phase) HoldMode {
 	switch {
-	case p == PhaseUnknown:
-		return HoldUnknown
 	case p == Latched:
 		return HoldLatched
+	case !c.holder:
+		return HoldUnknown
 	case c.coasting:
 		return HoldCoast
 	case p == Armed || p == Leaving:

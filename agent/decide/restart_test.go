@@ -150,7 +150,8 @@ func TestRestart_HolderFreeOrIdleStartsUnarmed(t *testing.T) {
 func TestRestart_EasesOnlyOnAnOwnOrder(t *testing.T) {
 	m := kept()
 	m.Promise.Timeout = 20 * sec
-	s := resumed(t, m).promised(m.Promise).uses(m.Promise).api().promised(m.Promise)
+	s := start(t, func(c *decide.Config) { c.Memory = m }).step(decide.Guided{Spec: spec()}).api()
+	s.gates().promised(m.Promise).uses(m.Promise).api().promised(m.Promise)
 	s.obey().promised(promise()).uses(promise())
 }
 
@@ -159,8 +160,8 @@ func TestRestart_EasesOnlyOnAnOwnOrder(t *testing.T) {
 func TestRestart_HolderAwayAtFirstIsNotTakenForIdle(t *testing.T) {
 	away := decide.Held{Err: "reach picket-holder: connection refused"}
 	s := start(t, func(c *decide.Config) { c.Memory = kept() }).step(decide.Guided{Spec: spec()}).step(away)
-	s.phase(decide.PhaseUnknown).hold(decide.HoldUnknown)
-	s.api().witnesses().after(500 * ms).phase(decide.PhaseUnknown).hold(decide.HoldUnknown)
+	s.phase(decide.Unarmed).promised(timing.Promise{}).hold(decide.HoldUnknown)
+	s.api().witnesses().after(500 * ms).phase(decide.Unarmed).hold(decide.HoldUnknown)
 	s.gates().phase(decide.Armed).hold(decide.HoldArmed).uses(promise()).promised(promise())
 }
 

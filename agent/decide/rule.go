@@ -62,6 +62,7 @@ const (
 	ReasonNone         Reason = ""
 	ReasonNoGuard      Reason = "NoNodeGuard"
 	ReasonNoRoll       Reason = "NoRollYet"
+	ReasonNoHolder     Reason = "NoHolder"
 	ReasonNoWatchdog   Reason = "NoWatchdog"
 	ReasonDeviceFailed Reason = "WatchdogFailed"
 	ReasonMemoryLost   Reason = "MemoryLost"
