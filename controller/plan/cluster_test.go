@@ -57,14 +57,13 @@ func newCluster(t tester, n int) *cluster {
 	return c
 }
 
-func (c *cluster) addMachine(name string) *machine {
+func (c *cluster) addMachine(name string) {
 	m := &machine{name: name, api: true}
 	m.start(c.now, c.policy.Profile)
 	c.machines = append(c.machines, m)
 	c.putNode(plan.Node{Name: name, UID: "node-" + name, MachineID: "machine-" + name, SystemUUID: "uuid-" + name})
 	c.pods[name] = []plan.Pod{{Namespace: "default", Name: "db-" + name, UID: "pod-" + name, Version: "1"}}
 	c.vas[name] = []string{"va-" + name}
-	return m
 }
 
 func (c *cluster) machine(name string) *machine {

@@ -82,10 +82,10 @@ func status(w *plan.World, node string, change func(*plan.GuardStatus)) {
 // split returns the reports of two halves of a cluster about each other.
 func split(a, b string) map[string][]string {
 	lost := make(map[string][]string)
-	for _, n := range strings.Split(a, ",") {
+	for n := range strings.SplitSeq(a, ",") {
 		lost[n] = strings.Split(b, ",")
 	}
-	for _, n := range strings.Split(b, ",") {
+	for n := range strings.SplitSeq(b, ",") {
 		lost[n] = strings.Split(a, ",")
 	}
 	return lost

@@ -40,8 +40,9 @@ func (p *step) watchers() map[string][]string {
 
 // guards writes what each agent must know, and the pace of all of them.
 func (p *step) guards() {
-	pace := time.Duration(powerOfTwo(len(p.w.Nodes)))
-	p.next.PollEvery = pace * pollShare
+	size := powerOfTwo(len(p.w.Nodes))
+	p.next.PollEvery = time.Duration(size) * pollShare
+	probeEvery := max(2*p.w.Policy.Profile.RollInterval, time.Duration(size)*probeShare)
 	agents := p.agents()
 	neighbours, callers, witnesses := p.neighbours(), p.watchers(), p.w.Roll.Witnesses()
 	for _, name := range p.names {
@@ -50,7 +51,7 @@ func (p *step) guards() {
 		want := g.Spec
 		want.NodeUID = n.UID
 		want.Profile = p.w.Policy.Profile
-		want.ProbeEvery = max(2*p.w.Policy.Profile.RollInterval, pace*probeShare)
+		want.ProbeEvery = probeEvery
 		want.Unarmed = p.unarmed(n)
 		want.FencedBoot = ""
 		if f := p.open[name]; f != nil && (f.Status.Phase == Fenced || f.Status.Phase == Detached) {
