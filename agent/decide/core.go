@@ -211,7 +211,7 @@ func (c *Core) verdict() Verdict {
 	v := Verdict{
 		Phase: phase, Reason: reason, Message: message,
 		Order: c.order, Hold: c.hold(phase), Timeout: c.target(), PetUntil: c.granted,
-		Memory: Memory{Roll: c.memory, Promise: c.inUse},
+		Memory: Memory{Roll: c.memory, Promise: c.enforced()},
 		Relay:  c.relay(),
 		Via:    c.via,
 		Done:   c.done(),

@@ -72,7 +72,7 @@ type Held struct {
 	Mode     HoldMode
 	Device   Device
 	Timeout  time.Duration  // in force, as the driver reads back
-	PetUntil timing.Instant // in force while HoldArmed
+	PetUntil timing.Instant // in force while HoldArmed; needed in the first such word only
 	Err      string         // empty, or why the device cannot be relied on
 }
 

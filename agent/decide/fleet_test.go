@@ -137,7 +137,11 @@ func (f *fleet) restart(name string, down time.Duration) {
 	n := f.nodes[name]
 	n.core = nil
 	n.run++
-	f.after(down, func() { f.start(n) })
+	f.after(down, func() {
+		f.start(n) // dies before its holder has spoken
+		n.run++
+		f.start(n)
+	})
 }
 
 func (f *fleet) tick(n *node, run int) {

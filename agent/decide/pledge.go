@@ -109,6 +109,15 @@ func (c *Core) repropose() {
 	c.ackedAt = timing.Instant{}
 }
 
+// enforced returns what the holder may be enforcing: until it has spoken, what
+// an earlier run of the agent stored.
+func (c *Core) enforced() timing.Promise {
+	if !c.holder {
+		return c.cfg.Memory.Promise
+	}
+	return c.inUse
+}
+
 // gated reports whether the holder may be enforcing petUntil now.
 func (c *Core) gated() bool { return c.inUse.Armed }
 

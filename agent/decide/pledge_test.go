@@ -159,6 +159,8 @@ func TestPledge_ArmingIsUsedFirstAndPublishedAfter(t *testing.T) {
 	s.phase(decide.Arming).hold(decide.HoldArmed).promised(timing.Promise{}).uses(timing.Promise{})
 	stale := decide.Held{Order: s.v.Order - 1, Mode: decide.HoldArmed, Device: s.device, Timeout: 60 * sec}
 	s.step(stale).phase(decide.Arming).promised(timing.Promise{})
+	idle := decide.Held{Order: s.v.Order, Mode: decide.HoldIdle, Device: s.device, Timeout: 60 * sec}
+	s.step(idle).phase(decide.Arming).promised(timing.Promise{})
 	s.obey().phase(decide.Armed).promised(promise()).uses(promise())
 }
 

@@ -171,3 +171,10 @@ func TestA11_HolderAwayInMidRunIsFreedOnceUnarmed(t *testing.T) {
 	s.phase(decide.Leaving).hold(decide.HoldArmed).uses(promise())
 	s.publish().after(5 * ms).api().phase(decide.Unarmed).hold(decide.HoldFree)
 }
+
+// An agent that ends before its holder spoke hands on what it found.
+func TestRestart_MemoryIsKeptUntilTheHolderSpeaks(t *testing.T) {
+	s := start(t, func(c *decide.Config) { c.Memory = kept() }).step(decide.Guided{Spec: spec()}).uses(promise())
+	s.step(decide.Held{Err: "away"}).uses(promise()).publish().after(500 * ms).api().uses(promise())
+	s.held(decide.HoldIdle).uses(timing.Promise{})
+}

@@ -480,6 +480,17 @@ func coasting(t *testing.T) *script {
 	return s
 }
 
+// A device whose longest T is in use already: the promise stays the same, and
+// yet nothing coasts before it is acknowledged and the roll was called.
+func TestA13_ShutdownUnderAnUnpublishedPromiseDoesNotCoast(t *testing.T) {
+	s := start(t).step(decide.Guided{Spec: spec()})
+	s.device.Max, s.device.Ungated = 10*sec, 1
+	s.held(decide.HoldIdle).api().witnesses().obey().phase(decide.Armed)
+	s.step(decide.Shutdown{}).step(decide.Tick{}).hold(decide.HoldArmed)
+	s.after(500 * ms).api().hold(decide.HoldArmed)
+	s.publish().hold(decide.HoldArmed).after(5 * ms).api().hold(decide.HoldCoast)
+}
+
 func TestA13_ShutdownWithoutTheAPIStaysGated(t *testing.T) {
 	s := armed(t).step(decide.Shutdown{}).miss()
 	for range 20 {

@@ -186,6 +186,9 @@ func TestWitness_StatesOnlyWhatItReadAfterItWasAnnounced(t *testing.T) {
 	if s.publish(); s.v.Memory.Roll != nil {
 		t.Errorf("memory %+v was read before the boot was announced", s.v.Memory.Roll)
 	}
+	if s.after(10*ms).read(s.roll, 11*ms); s.v.Memory.Roll != nil {
+		t.Errorf("memory %+v was asked for before the boot was announced", s.v.Memory.Roll)
+	}
 	if s.after(time.Second).api(); s.v.Memory.Roll == nil {
 		t.Error("no memory of a roll that was read after the boot was announced")
 	}

@@ -19,6 +19,12 @@ func TestPromiseHoldsInAnySchedule(t *testing.T) {
 	})
 }
 
+// schedule returns the choices of one schedule. Seeds that are near each other
+// would begin alike in PCG.
+func schedule(seed uint64) func(int) int {
+	return rand.New(rand.NewPCG(seed*0x9e3779b97f4a7c15, ^seed)).IntN
+}
+
 // The same in many more schedules, with proof that they go where it hurts.
 func TestPromiseHoldsInManySchedules(t *testing.T) {
 	schedules := uint64(4000)
@@ -27,7 +33,7 @@ func TestPromiseHoldsInManySchedules(t *testing.T) {
 	}
 	did := map[string]int{}
 	for seed := range schedules {
-		w := newWorld(faults{}, rand.New(rand.NewPCG(seed, 0)).IntN)
+		w := newWorld(faults{}, schedule(seed))
 		w.run(400)
 		if w.wrong != "" {
 			t.Fatalf("schedule %d: %s", seed, w.wrong)
@@ -37,8 +43,11 @@ func TestPromiseHoldsInManySchedules(t *testing.T) {
 		}
 	}
 	t.Logf("%d schedules: %v", schedules, did)
+	if testing.Short() {
+		return // too few to count
+	}
 	for what, least := range map[string]uint64{
-		"armed": 2, "unarmed": 8, "harder": 100, "easier": 20, "resumed": 2, "coasting": 20, "waits": 5,
+		"armed": 2, "unarmed": 8, "harder": 150, "easier": 20, "resumed": 2, "coasting": 40, "waits": 8,
 		"acknowledgements": 1, "lost writes": 1, "crashes": 1, "histories": 8, "A1": 4, "A6": 10,
 	} {
 		if uint64(did[what]) < schedules/least {
@@ -54,20 +63,20 @@ func TestPromiseDoesNotHoldWithoutEachRule(t *testing.T) {
 		faults
 		from uint64
 	}{
-		"writes without a precondition":        {faults{noPrecondition: true}, 3450},
-		"an acknowledgement before the reply":  {faults{ackWhenSent: true}, 13490},
-		"memory stored after the rest":         {faults{memoryLate: true}, 11340},
+		"writes without a precondition":        {faults{noPrecondition: true}, 8260},
+		"an acknowledgement before the reply":  {faults{ackWhenSent: true}, 2860},
+		"memory stored after the rest":         {faults{memoryLate: true}, 21980},
 		"a restart from an older memory":       {faults{memoryOld: true}, 0},
 		"rolls that count from their receipt":  {faults{sentLate: true}, 0},
 		"relays without their age":             {faults{ageIgnored: true}, 0},
 		"reads that are not linearizable":      {faults{staleReads: true}, 0},
-		"orders echoed before they are obeyed": {faults{orderEarly: true}, 1840},
-		"the NodeGuard read before the commit": {faults{readEarly: true}, 39870},
-		"C−1 acknowledgements":                 {faults{fewerAcks: true}, 860},
+		"orders echoed before they are obeyed": {faults{orderEarly: true}, 0},
+		"the NodeGuard read before the commit": {faults{readEarly: true}, 6640},
+		"C−1 acknowledgements":                 {faults{fewerAcks: true}, 13190},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(60000) {
-				w := newWorld(broken.faults, rand.New(rand.NewPCG(broken.from+seed, 1)).IntN)
+				w := newWorld(broken.faults, schedule(broken.from+seed))
 				if w.run(400); w.wrong != "" {
 					t.Logf("schedule %d: %s", broken.from+seed, w.wrong)
 					return
