@@ -22,7 +22,10 @@ const (
 )
 
 // An Action is something for the adapter to do. Each write carries the version
-// that it was decided upon; an empty version means to create.
+// that it was decided upon; an empty version means to create. An action is asked
+// for again in each plan until its effect is seen: the adapter does not begin one
+// while another about the same object is under way. Events, SilencePods and
+// MakeFence come once.
 type Action interface{ action() }
 
 // PutRoll writes the Roll.

@@ -50,6 +50,7 @@ const idle = time.Second
 // Plan returns what to do now, and when to call it again at the latest. The
 // world must have been read before now.
 func (c *Core) Plan(now timing.Instant, w World) ([]Action, timing.Instant) {
+	w.Fences = slices.Clone(w.Fences) // the world is the caller's
 	p := &step{
 		Core: c, now: now, w: w, wake: now.Add(idle),
 		names: slices.Sorted(maps.Keys(w.Nodes)),
@@ -70,6 +71,7 @@ func (c *Core) Plan(now timing.Instant, w World) ([]Action, timing.Instant) {
 	for i := range p.w.Fences {
 		p.fence(&p.w.Fences[i])
 	}
+	p.forget()
 	p.suspect()
 	p.orphans()
 	p.epochs()
@@ -77,6 +79,12 @@ func (c *Core) Plan(now timing.Instant, w World) ([]Action, timing.Instant) {
 	p.alert()
 	p.writeRoll()
 	return p.actions, p.wake
+}
+
+// forget drops what was observed of fences that are gone.
+func (p *step) forget() {
+	maps.DeleteFunc(p.trials, func(id string, _ *trial) bool { return p.byID[id] == nil })
+	maps.DeleteFunc(p.named, func(id string, _ bool) bool { return p.byID[id] == nil })
 }
 
 // Saw takes the answer to a Look.

@@ -123,3 +123,27 @@ func TestC11_AnOrphanFencesNothingElse(t *testing.T) {
 		t.Errorf("fenced again: %v", c.roll.Entries)
 	}
 }
+
+// A quarantine that lost its annotation is ours all the same.
+func TestC11_AQuarantineWithoutItsAnnotationGoes(t *testing.T) {
+	for name, then := range map[string]func(*cluster){
+		"the node comes back": func(c *cluster) { c.reboot("n2") },
+		"the fence is lost":   func(c *cluster) { delete(c.fences, c.fenceOf("n2").Name); c.reboot("n2") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := ready(t, 5)
+			c.toWithheld("n2")
+			c.until("n2", plan.Detached, time.Minute)
+			then(c)
+			for range 20 { // and whoever removes it is quicker than the controller
+				n := c.nodes["n2"]
+				n.Fence = ""
+				c.putNode(n)
+				c.run(500 * time.Millisecond)
+			}
+			if n := c.nodes["n2"]; len(n.Taints) > 0 || len(c.roll.Entries) > 0 {
+				t.Errorf("left: %v %v", n.Taints, c.roll.Entries)
+			}
+		})
+	}
+}

@@ -23,6 +23,12 @@ func (n *Node) quarantined(st *FenceStatus, effect string) bool {
 	return n.Fence == st.Fence && slices.Contains(n.Taints, Taint{QuarantineKey, st.Boot, effect})
 }
 
+// marked reports whether the node carries anything of ours.
+func (n *Node) marked() bool {
+	return n.Fence != "" || n.OutOfService != "" ||
+		slices.ContainsFunc(n.Taints, func(t Taint) bool { return t.Key == QuarantineKey })
+}
+
 // mark returns the write that leaves the node with foreign taints as they are
 // and our quarantine with these effects. An out-of-service taint of ours is
 // not kept.
@@ -102,7 +108,7 @@ func (p *step) unmarked(f *Fence, t *trial) bool {
 	switch {
 	case saw == nil:
 		return false
-	case saw.Node == nil || saw.Node.Fence == "" && saw.Node.OutOfService == "":
+	case saw.Node == nil || !saw.Node.marked():
 		return true
 	case f.Status.Phase == Withheld && saw.Node.OutOfService == f.Status.Fence:
 		p.tainted(f)
@@ -131,13 +137,20 @@ func (p *step) orphans() {
 	for _, name := range p.names {
 		n := p.w.Nodes[name]
 		p.warnForeign(n)
-		mark := cmp.Or(n.Fence, n.OutOfService)
-		if mark == "" || p.accounted(mark) || p.entry(mark) != roll.Unlisted || !p.strayed(left, "node/"+name) {
-			continue
+		if n.marked() && !p.owned(n) && p.strayed(left, "node/"+name) {
+			p.do(n.mark(&FenceStatus{}, C11))
 		}
-		p.do(n.mark(&FenceStatus{}, C11))
 	}
 	p.stray = left
+}
+
+// owned reports whether some fence still answers for the marks on the node.
+func (p *step) owned(n Node) bool {
+	fence := cmp.Or(n.Fence, n.OutOfService)
+	if fence == "" { // somebody removed the annotation: its fence will restore it
+		return p.open[n.Name] != nil
+	}
+	return p.accounted(fence) || p.entry(fence) != roll.Unlisted
 }
 
 // strays maps what belongs to no fence to when that was first seen.

@@ -9,13 +9,15 @@ import (
 
 // A World is what the controller knows, read before the instant at which Plan
 // is called. Nodes, guards and fences may be behind; the Roll is the newest
-// consistent read or the reply to an own write.
+// consistent read or the reply to an own write, and never goes back unless it
+// does so in the API. What Plan has written and the API has stored must be seen
+// in the next World; Plan changes nothing in it.
 type World struct {
 	Policy Policy
 	Roll   *Roll // nil: there is none
 	Nodes  map[string]Node
 	Guards map[string]Guard
-	Fences []Fence
+	Fences []Fence // the oldest first: of a node, the oldest open one counts
 }
 
 // Roll is the Roll object.
