@@ -64,6 +64,7 @@ func work(ctx context.Context, argv []string, signals <-chan os.Signal, stopping
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start worker: %w", err)
 	}
+	_ = shrink() // from here on this process only waits
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	done := ctx.Done()
