@@ -314,7 +314,7 @@ func TestFleet_APIOutageResetsNobody(t *testing.T) {
 	for name, profile := range profiles() {
 		for _, hangs := range []bool{false, true} {
 			for _, poll := range []time.Duration{0, 25 * sec} {
-				for begin := time.Duration(0); begin < 2*sec; begin += 210 * ms {
+				for begin := time.Duration(0); begin < 2*sec; begin += 430 * ms {
 					t.Run(fmt.Sprintf("%s hangs=%v poll=%v at %v", name, hangs, poll, begin), func(t *testing.T) {
 						f := newFleet(t, profile, poll)
 						f.until(f.now + begin)
@@ -334,7 +334,7 @@ func TestFleet_APIOutageResetsNobody(t *testing.T) {
 // An outage that begins while a suspicion is open: the suspected node lives,
 // and says so when the API is back.
 func TestFleet_APIOutageWithASuspicionOpenResetsNobody(t *testing.T) {
-	for begin := time.Duration(0); begin < 1500*ms; begin += 50 * ms {
+	for begin := time.Duration(0); begin < 1500*ms; begin += 110 * ms {
 		f := newFleet(t, timing.Standard(), 0)
 		f.roll.Serial++
 		f.roll.Entries = []roll.Entry{{Node: "n5", Boot: "boot-n5", Fence: "f", State: roll.Suspected}}
@@ -354,7 +354,7 @@ func TestFleet_APIOutageWithASuspicionOpenResetsNobody(t *testing.T) {
 // A suspected node refutes within the gate: r reads of half an interval each.
 func TestFleet_SuspicionIsRefutedBeforeTheGateOpens(t *testing.T) {
 	for name, profile := range profiles() {
-		for begin := time.Duration(0); begin < 1500*ms; begin += 50 * ms {
+		for begin := time.Duration(0); begin < 1500*ms; begin += 110 * ms {
 			f := newFleet(t, profile, 25*sec)
 			f.until(f.now + begin)
 			f.roll.Serial++

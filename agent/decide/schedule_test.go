@@ -63,7 +63,7 @@ func TestSchedule_TimeAloneCostsLittle(t *testing.T) {
 		"resumed":   {func(t *testing.T) *script { return resumed(t, kept()) }, counts{600, 130, 130, 130}},
 		"gating": {func(t *testing.T) *script {
 			s := witness(t)
-			s.roll.Entries = []roll.Entry{other(roll.Suspected, "f")}
+			s.roll.Entries = []roll.Entry{suspicion("f")}
 			s.roll.Serial++
 			return s.api()
 		}, counts{600, 130, 130, 130}},

@@ -12,9 +12,9 @@ import (
 	"github.com/picket-dev/picket/proto/timing"
 )
 
-// other is an entry against another boot.
-func other(state roll.State, fence string) roll.Entry {
-	return roll.Entry{Node: "y", UID: "uid-y", Boot: "boot-y", Fence: fence, State: state}
+// suspicion is an entry against another boot.
+func suspicion(fence string) roll.Entry {
+	return roll.Entry{Node: "y", UID: "uid-y", Boot: "boot-y", Fence: fence, State: roll.Suspected}
 }
 
 // witness is node a, armed.
@@ -26,7 +26,7 @@ func witness(t *testing.T) *script {
 func TestWitness_PublishesSerialFencesAndStreak(t *testing.T) {
 	s := witness(t).hear()
 	s.says(decide.Status{Phase: decide.Armed, Promise: promise(), History: "h1", Serial: 10})
-	s.roll.Entries = []roll.Entry{other(roll.Suspected, "f2"), {Node: "z", Boot: "boot-z", Fence: "f1", State: roll.Withheld}}
+	s.roll.Entries = []roll.Entry{suspicion("f2"), {Node: "z", Boot: "boot-z", Fence: "f1", State: roll.Withheld}}
 	s.roll.Serial++
 	for n := range int64(4) {
 		s.after(500 * ms).api().hear().witnesses()
@@ -58,7 +58,7 @@ func TestWitness_StreakBreaks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := witness(t)
-			s.roll.Entries = []roll.Entry{other(roll.Suspected, "f")}
+			s.roll.Entries = []roll.Entry{suspicion("f")}
 			s.roll.Serial++
 			for range 3 {
 				s.after(500 * ms).api()
@@ -73,7 +73,7 @@ func TestWitness_StreakBreaks(t *testing.T) {
 
 func TestWitness_OthersPublishNoSerial(t *testing.T) {
 	s := armed(t)
-	s.roll.Entries = []roll.Entry{other(roll.Suspected, "f"), {Node: "z", Boot: "boot-z", Fence: "f1", State: roll.Withheld}}
+	s.roll.Entries = []roll.Entry{suspicion("f"), {Node: "z", Boot: "boot-z", Fence: "f1", State: roll.Withheld}}
 	s.roll.Serial++
 	s.after(500 * ms).api().after(500 * ms).api()
 	s.says(decide.Status{Phase: decide.Armed, Promise: promise(), History: "h1"})
@@ -122,7 +122,7 @@ func TestWitness_ReadsAtTheGatesPaceWhileASuspicionIsOpen(t *testing.T) {
 	if got := reads(s, 10*sec, func() { s.hear().witnesses() }); got < 9 || got > 11 {
 		t.Errorf("%d reads in 10 s, want one each second", got)
 	}
-	s.roll.Entries = []roll.Entry{other(roll.Suspected, "f")}
+	s.roll.Entries = []roll.Entry{suspicion("f")}
 	s.roll.Serial++
 	s.api()
 	if got := reads(s, 10*sec, func() { s.hear().witnesses() }); got < 18 || got > 21 {

@@ -27,7 +27,7 @@ func schedule(seed uint64) func(int) int {
 
 // The same in many more schedules, with proof that they go where it hurts.
 func TestPromiseHoldsInManySchedules(t *testing.T) {
-	schedules := uint64(4000)
+	schedules := uint64(3000)
 	if testing.Short() {
 		schedules = 400
 	}

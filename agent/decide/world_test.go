@@ -510,16 +510,21 @@ func (h *holder) obey(o order, now time.Duration) bool {
 			return false
 		}
 		h.mode, h.petUntil = decide.HoldArmed, o.petUntil
-		h.timeout = (o.timeout + h.rounding - 1) / h.rounding * h.rounding
+		h.timeout = h.round(o.timeout)
 	default:
 		h.petUntil = max(h.petUntil, o.petUntil)
-		rounded := (o.timeout + h.rounding - 1) / h.rounding * h.rounding
+		rounded := h.round(o.timeout)
 		if rounded > max(o.timeout, h.timeout) {
 			return false // refused: longer than what was published
 		}
 		h.timeout = rounded
 	}
 	return true
+}
+
+// round is what the driver makes of a timeout.
+func (h *holder) round(t time.Duration) time.Duration {
+	return (t + h.rounding - 1).Truncate(h.rounding)
 }
 
 // word is what the holder says.
