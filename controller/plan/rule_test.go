@@ -696,3 +696,75 @@ func TestC5_TheLastLookDecides(t *testing.T) {
 		})
 	}
 }
+
+// Step 4: what the guard says after the withholding decides, not the cache.
+func TestC5_TheGuardIsReadAfterTheWithholding(t *testing.T) {
+	for name, change := range map[string]func(*plan.GuardStatus){
+		"unarmed":                func(s *plan.GuardStatus) { s.Promise = timing.Promise{} },
+		"another boot":           func(s *plan.GuardStatus) { s.Boot = "n2/2" },
+		"another history":        func(s *plan.GuardStatus) { s.History = "earlier" },
+		"a promise that is void": func(s *plan.GuardStatus) { s.Promise.Kappa = 0 },
+		"made anew":              func(s *plan.GuardStatus) { *s = plan.GuardStatus{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := ready(t, 5)
+			c.cut("n2")
+			c.steps(func() bool { return c.roll.Withholds("n2/1") })
+			old := c.guards["n2"]
+			g := old
+			change(&g.Status)
+			c.putGuard(g)
+			c.stale(10*time.Second, "n2", old)
+			for _, line := range c.script {
+				if strings.HasPrefix(line, "C4") || strings.HasPrefix(line, "C5 taints") {
+					t.Errorf("went on: %v", c.script)
+				}
+			}
+			if f := c.listFences()[0]; f.Status.Phase != plan.Refuted {
+				t.Errorf("%+v", f.Status)
+			}
+		})
+	}
+}
+
+// C1's last look: the node has spoken, and the cache does not know it.
+func TestC1_TheLastLookDecides(t *testing.T) {
+	for name, change := range map[string]func(*cluster, *plan.GuardStatus){
+		"refuted":      func(c *cluster, s *plan.GuardStatus) { s.Refutes = c.fenceOf("n2").Status.Fence },
+		"unarmed":      func(_ *cluster, s *plan.GuardStatus) { s.Promise = timing.Promise{} },
+		"another boot": func(_ *cluster, s *plan.GuardStatus) { s.Boot = "n2/2" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := ready(t, 5)
+			c.cut("n2")
+			c.until("n2", plan.Suspected, 10*time.Second)
+			old := c.guards["n2"]
+			g := old
+			change(c, &g.Status)
+			c.putGuard(g)
+			c.stale(4*time.Second, "n2", old)
+			if f := c.listFences()[0]; f.Status.Phase != plan.Refuted {
+				t.Errorf("%+v", f.Status)
+			}
+			if len(c.script) < 3 || strings.Contains(strings.Join(c.script[:5], " "), "Withheld") {
+				t.Errorf("%v", c.script)
+			}
+		})
+	}
+}
+
+// stale runs for a while, with the leader's cache of one guard as it was.
+func (c *cluster) stale(d time.Duration, node string, old plan.Guard) {
+	l := c.leader()
+	for end := c.now + d; c.now < end; {
+		c.now += tick
+		c.live()
+		l.sync()
+		l.world.guards[node] = old
+		for _, a := range l.plan() {
+			if _, guard := a.(plan.PutGuard); !guard {
+				l.act(a)
+			}
+		}
+	}
+}
