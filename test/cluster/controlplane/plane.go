@@ -32,7 +32,8 @@ type Plane struct {
 	client     kubernetes.Interface
 	dynamic    dynamic.Interface
 
-	etcd, api, controllers, scheduler *proc.Process
+	etcd, api              *proc.Process
+	controllers, scheduler *standing
 }
 
 // Start starts a control plane and returns once it schedules pods: the API
@@ -103,11 +104,20 @@ func (p *Plane) start(ctx context.Context) error {
 
 // startControllers starts what stands on the API: controllers and scheduler.
 func (p *Plane) startControllers() (err error) {
-	if p.controllers, err = p.run("kube-controller-manager", p.controllerFlags()); err != nil {
-		return err
+	for _, c := range []struct {
+		name  string
+		flags []string
+		to    **standing
+	}{
+		{"kube-controller-manager", p.controllerFlags(), &p.controllers},
+		{"kube-scheduler", p.schedulerFlags(), &p.scheduler},
+	} {
+		start := func() (*proc.Process, error) { return p.run(c.name, c.flags) }
+		if *c.to, err = stand(start); err != nil {
+			return err
+		}
 	}
-	p.scheduler, err = p.run("kube-scheduler", p.schedulerFlags())
-	return err
+	return nil
 }
 
 func (p *Plane) startEtcd() (err error) {
@@ -128,7 +138,12 @@ func (p *Plane) run(name string, flags []string) (*proc.Process, error) {
 // Stop ends all processes at once. It may be called twice.
 func (p *Plane) Stop() {
 	var all errgroup.Group
-	for _, child := range []*proc.Process{p.scheduler, p.controllers, p.api, p.etcd} {
+	for _, child := range []*standing{p.scheduler, p.controllers} {
+		if child != nil {
+			all.Go(func() error { child.stop(); return nil })
+		}
+	}
+	for _, child := range []*proc.Process{p.api, p.etcd} {
 		if child != nil {
 			all.Go(func() error { child.KillGroup(); return nil })
 		}
