@@ -160,9 +160,11 @@ func (d *Daemon) step(e decide.Event) decide.Verdict {
 	return v
 }
 
-// carryOut does what a verdict says. The memory comes first: an acknowledgement
-// that a restart could forget must not be published.
+// carryOut does what a verdict says. The memory comes first: an order or an
+// acknowledgement that a restart could forget must not leave this process.
+// Questions may be asked whatever happens.
 func (d *Daemon) carryOut(ctx context.Context, v decide.Verdict) {
+	defer d.ask(ctx, v.Ask)
 	if !reflect.DeepEqual(v.Memory, d.stored) {
 		if err := d.memory.Store(v.Memory); err != nil {
 			d.log.Error("cannot store the roll's memory: carrying out nothing that rests on it", "err", err)
@@ -177,7 +179,6 @@ func (d *Daemon) carryOut(ctx context.Context, v decide.Verdict) {
 	if v.Phase != decide.PhaseUnknown {
 		d.statuses.put(v.Status)
 	}
-	d.ask(ctx, v.Ask)
 }
 
 // charge records on disk, before the holder gates, that this boot is armed: one

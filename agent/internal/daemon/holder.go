@@ -43,7 +43,7 @@ type keeper struct {
 	wish   wish
 	done   wish // the last wish that was carried out
 	said   decide.Held
-	spoke  bool
+	known  bool           // the holder has said once what it does
 	since  timing.Instant // since when the holder cannot be reached
 }
 
@@ -85,16 +85,15 @@ func (k *keeper) serve(ctx context.Context) {
 	default:
 		k.since = clock.Now()
 	}
-	held.PetUntil = timing.Instant{} // it moves all the time; only resuming needs it
-	if !k.spoke {
+	// The deadline moves all the time; only an agent that resumes needs it.
+	said := held
+	if !k.known {
 		held.PetUntil = status.PetUntil
-	}
-	if k.spoke && held == k.said {
+		k.known = status.State != hold.StateUnknown
+	} else if said == k.said {
 		return
 	}
-	k.spoke = true
-	k.said = held
-	k.said.PetUntil = timing.Instant{}
+	k.said = said
 	k.report(ctx, held)
 }
 
@@ -178,7 +177,7 @@ func heldOf(s hold.Status) decide.Held {
 func deviceOf(s hold.Status) decide.Device {
 	d := decide.Device{
 		Usable: s.Device.Identity != "", Min: s.Device.Min, Max: s.Device.Max,
-		Granule: time.Second, Kappa: s.Device.Kappa, Ungated: 1,
+		Granule: time.Second, Kappa: s.Device.Kappa, PetDelay: s.PetDelay, Ungated: 1,
 	}
 	if s.Device.Kind == watchdog.KindFile {
 		d.Granule = time.Millisecond
