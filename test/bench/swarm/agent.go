@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"context"
+	"fmt"
 	"hash/fnv"
 	"io"
 	"sync/atomic"
@@ -27,6 +28,8 @@ type agent struct {
 	verdict  atomic.Pointer[decide.Verdict]
 	spec     atomic.Pointer[decide.Spec]
 	guard    atomic.Pointer[v1alpha1.NodeGuard] // the newest that was read
+
+	latched atomic.Pointer[string] // the rule by which it latched, and why
 
 	// Owned by loop.
 	core *decide.Core
@@ -74,7 +77,10 @@ func (a *agent) loop(ctx context.Context) {
 func (a *agent) step(ctx context.Context, e decide.Event) {
 	for ; e != nil; e = a.obey() {
 		v := a.core.Step(now(), e)
-		a.verdict.Store(&v)
+		if a.verdict.Swap(&v).Phase != decide.Latched && v.Phase == decide.Latched {
+			why := fmt.Sprintf("%s: %v", a.name, v.Notes)
+			a.latched.Store(&why)
+		}
 		if v.Phase != decide.PhaseUnknown {
 			a.put(v.Status)
 		}

@@ -51,13 +51,14 @@ func (s *Swarm) Close() {
 func (s *Swarm) Grow(ctx context.Context, n int) error {
 	var all errgroup.Group
 	all.SetLimit(8)
-	for i := s.size(); i < n; i++ {
+	for i := s.Size(); i < n; i++ {
 		all.Go(func() error { return s.add(ctx, fmt.Sprintf("node-%d", i+1)) })
 	}
 	return all.Wait()
 }
 
-func (s *Swarm) size() int {
+// Size is the number of agents.
+func (s *Swarm) Size() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return len(s.agents)
@@ -112,6 +113,19 @@ func (s *Swarm) Count(phase decide.Phase) int {
 		}
 	})
 	return n
+}
+
+// Latched says of each agent that latched by which rule, and why.
+func (s *Swarm) Latched() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var all []string
+	for _, a := range s.agents {
+		if why := a.latched.Load(); why != nil {
+			all = append(all, *why)
+		}
+	}
+	return all
 }
 
 // Ages returns how old each agent's best roll is now. Agents without one are
