@@ -18,7 +18,7 @@ import (
 )
 
 // version is set by the linker.
-var version = "unknown" //nolint:gochecknoglobals // -ldflags -X needs a variable
+var version = "unknown"
 
 func main() {
 	root := &cobra.Command{

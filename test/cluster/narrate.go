@@ -9,7 +9,6 @@ import (
 	"github.com/picket-dev/picket/test/cluster/stage"
 )
 
-//nolint:gochecknoglobals // a constant, but for its type
 var listAll = metav1.ListOptions{}
 
 // narrate prints what the cluster itself shows, as it happens: each fence's

@@ -231,12 +231,12 @@ func (r *run) writing(ctx context.Context, name string, not ...*corev1.Pod) (*wo
 }
 
 // moved waits until the workload's next pod writes on another node.
-func (r *run) moved(ctx context.Context, w *workload) (*workload, error) {
+func (r *run) moved(ctx context.Context, w *workload) error {
 	next, err := r.writing(ctx, w.name, w.pod)
 	if err == nil && next.node == w.node {
 		err = fmt.Errorf("%s is back on %s", w.name, w.node.Name)
 	}
-	return next, err
+	return err
 }
 
 // outOfService matches the out-of-service taint of a node.

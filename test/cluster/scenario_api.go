@@ -126,7 +126,7 @@ func minorityPartition(ctx context.Context, r *run) error {
 	if err := r.resetBefore(side...); err != nil {
 		return err
 	}
-	if _, err := r.moved(ctx, w); err != nil {
+	if err := r.moved(ctx, w); err != nil {
 		return err
 	}
 	return r.phase(ctx, 10*time.Second, "Armed", r.others(side...)...)

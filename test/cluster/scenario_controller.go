@@ -184,8 +184,7 @@ func stormGuard(ctx context.Context, r *run) error {
 	if apart := (tainted[1] - tainted[0]).Abs(); apart < timingOf(r)/2 {
 		return fmt.Errorf("two nodes were withheld at once: their taints came %v apart", apart)
 	}
-	_, err = r.moved(ctx, w)
-	return err
+	return r.moved(ctx, w)
 }
 
 func foreignTaints(ctx context.Context, r *run) error {
@@ -233,10 +232,10 @@ func foreignTaints(ctx context.Context, r *run) error {
 		return err
 	}
 	if !slices.ContainsFunc(taints, func(t corev1.Taint) bool { return t.Value == "manual" }) {
-		return errors.New("Picket removed a taint that somebody else had set")
+		return errors.New("a taint that somebody else had set was removed")
 	}
 	if _, err := r.fenceOf(ctx, bystander); err == nil {
-		return errors.New("Picket adopted a taint that somebody else had set")
+		return errors.New("a taint that somebody else had set was adopted")
 	}
 	return nil
 }

@@ -57,8 +57,7 @@ func (r *run) failsOver(ctx context.Context, w *workload, cut time.Duration) err
 	if err := r.tainted(ctx, w.node.Name, cut, promise); err != nil {
 		return err
 	}
-	_, err = r.moved(ctx, w)
-	return err
+	return r.moved(ctx, w)
 }
 
 func powerCut(ctx context.Context, r *run) error {
@@ -118,8 +117,7 @@ func agentHolderKilled(ctx context.Context, r *run) error {
 	// Its kubelet was alive until the reset, and may have shown signs of life
 	// after the withholding: the bound of a power cut does not apply.
 	r.failover, r.bound = 0, 0
-	_, err = r.moved(ctx, w)
-	return err
+	return r.moved(ctx, w)
 }
 
 // resetBefore fails unless the machine was reset before its taint.
@@ -151,8 +149,7 @@ func isolatedNode(ctx context.Context, r *run) error {
 	if err := r.resetBefore(w.node.Name); err != nil {
 		return err
 	}
-	_, err = r.moved(ctx, w)
-	return err
+	return r.moved(ctx, w)
 }
 
 func falseSuspicion(ctx context.Context, r *run) error {

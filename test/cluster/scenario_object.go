@@ -19,7 +19,6 @@ import (
 	"github.com/picket-dev/picket/test/cluster/proxy"
 )
 
-//nolint:gochecknoglobals // constants, but for their type
 var (
 	getOptions    = metav1.GetOptions{}
 	updateOptions = metav1.UpdateOptions{}

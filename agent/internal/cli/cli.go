@@ -38,8 +38,7 @@ func (s *state) Error() string { return s.what }
 
 // ExitCode returns the exit code for what Execute returned.
 func ExitCode(err error) int {
-	var s *state
-	if errors.As(err, &s) {
+	if s, ok := errors.AsType[*state](err); ok {
 		return s.code
 	}
 	return exitFailed
@@ -78,8 +77,7 @@ func command(name, short, example string, ask func(context.Context, peerv1.Admin
 			ctx, cancel := context.WithTimeout(cmd.Context(), 5*time.Second)
 			defer cancel()
 			err = ask(ctx, peerv1.NewAdminClient(conn), f.output, cmd.OutOrStdout())
-			var s *state
-			if err != nil && !errors.As(err, &s) {
+			if _, judged := errors.AsType[*state](err); err != nil && !judged {
 				return fmt.Errorf("ask the agent: %s; is it running on this node (kubectl -n picket get pods -o wide), and is --run its run directory?",
 					grpcstatus.Convert(err).Message())
 			}

@@ -37,7 +37,7 @@ func (a agent) Why(context.Context, *peerv1.WhyRequest) (*peerv1.WhyReply, error
 // serve runs the agent in a directory of its own and returns that.
 func serve(t *testing.T, a agent) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "cli") // t.TempDir is too long for a socket
+	dir, err := os.MkdirTemp("", "cli") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func (j *journal) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case n := <-j.lines:
-			j.log.Info(n.What, "rule", string(n.Rule))
+			j.log.Info("decided", "rule", string(n.Rule), "what", n.What)
 		}
 	}
 }

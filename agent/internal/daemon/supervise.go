@@ -71,8 +71,7 @@ func work(ctx context.Context, argv []string, signals <-chan os.Signal, stopping
 	for {
 		select {
 		case err := <-ended:
-			var exit *exec.ExitError
-			if errors.As(err, &exit) {
+			if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 				return fmt.Errorf("worker: %w", exit)
 			}
 			return err
