@@ -291,15 +291,21 @@ func shutdownLeftOff(ctx context.Context, r *run) error {
 }
 
 func twoNodes(ctx context.Context, r *run) error {
+	saysWhy := func(ctx context.Context) error {
+		g, err := r.guard(ctx, r.Nodes[0].Name)
+		if err != nil {
+			return err
+		}
+		if g.Status.Reason != "TooFewNodes" {
+			return fmt.Errorf("the reason is %q, not TooFewNodes", g.Status.Reason)
+		}
+		return nil
+	}
+	if err := r.eventually(ctx, 30*time.Second, "word of why nobody arms", saysWhy); err != nil {
+		return err
+	}
 	if err := r.phase(ctx, 30*time.Second, "Unarmed", r.names()...); err != nil {
 		return err
-	}
-	g, err := r.guard(ctx, r.Nodes[0].Name)
-	if err != nil {
-		return err
-	}
-	if g.Status.Reason != "TooFewNodes" {
-		return fmt.Errorf("the reason is %q, not TooFewNodes", g.Status.Reason)
 	}
 	r.Nodes[1].Machine.SetStayOff(true)
 	r.Nodes[1].Machine.PowerCut()
