@@ -25,7 +25,8 @@ type Core struct {
 	planned timing.Instant    // when Plan was last called
 	said    map[string]string // event key → message, so that it is said once
 	making  map[string]timing.Instant
-	named   map[string]bool // IDs of fences that this leader gave and has not yet seen listed
+	over    map[string]timing.Instant // UID → since when a fence is known to have ended
+	named   map[string]bool           // IDs of fences that this leader gave and has not yet seen listed
 	history memory
 	change  change
 	rings   rings
@@ -57,6 +58,8 @@ func (c *Core) Plan(now timing.Instant, w World) ([]Action, timing.Instant) {
 		nodes: make([]topology.Node, 0, len(w.Nodes)),
 		open:  make(map[string]*Fence),
 		byID:  make(map[string]*Fence),
+
+		overNow: make(map[string]timing.Instant),
 	}
 	for _, name := range p.names {
 		n := w.Nodes[name]
@@ -83,6 +86,7 @@ func (c *Core) Plan(now timing.Instant, w World) ([]Action, timing.Instant) {
 
 // forget drops what was observed of fences that are gone.
 func (p *step) forget() {
+	p.over = p.overNow
 	maps.DeleteFunc(p.trials, func(id string, _ *trial) bool { return p.byID[id] == nil })
 	maps.DeleteFunc(p.named, func(id string, _ bool) bool { return p.byID[id] == nil })
 }
@@ -127,7 +131,8 @@ type step struct {
 	nodes   []topology.Node   // the same, as topology sees them
 	next    Roll              // the Roll as it should become
 	open    map[string]*Fence // node → its open fence
-	byID    map[string]*Fence // by the ID in the Roll
+	byID    map[string]*Fence // by the ID in the Roll; of several, the oldest that is open
+	overNow map[string]timing.Instant
 	lost    map[string]verdict
 	actions []Action
 }

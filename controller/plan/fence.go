@@ -18,7 +18,9 @@ func (p *step) fence(f *Fence) {
 	before := f.Status
 	f.Status.Steps = slices.Clone(f.Status.Steps)
 	t := p.trials[f.Status.Fence]
-	switch ph := f.Status.Phase; {
+	switch ph, first := f.Status.Phase, p.byID[f.Status.Fence]; {
+	case first != f && f.Status.Fence != "" && !ph.ended():
+		f.Status.enter(Refuted, C11, "fence %s goes on under this ID", first.Name)
 	case t != nil && t.phase == ph && t.retreat != nil:
 		p.retreat(f, *t.retreat)
 	default:
@@ -360,8 +362,12 @@ func anew(st FenceStatus, boot, machine, system string) bool {
 // ended deletes a fence after it was readable for long enough, and lets go of
 // one that somebody else deletes.
 func (p *step) ended(f *Fence) {
-	t := p.trial(f, f.Status.Phase)
-	over := t.since.Add(keepEnded)
+	since, known := p.over[f.UID]
+	if !known {
+		since = p.now
+	}
+	p.overNow[f.UID] = since
+	over := since.Add(keepEnded)
 	switch {
 	case f.Deleting:
 		p.release(f)

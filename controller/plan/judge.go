@@ -38,7 +38,9 @@ func (p *step) judge() {
 		if f.Status.Node != "" {
 			node = f.Status.Node
 		}
-		p.byID[f.Status.Fence] = f
+		if first := p.byID[f.Status.Fence]; first == nil || first.Status.Phase.ended() {
+			p.byID[f.Status.Fence] = f
+		}
 		if _, taken := p.open[node]; !taken && !f.Status.Phase.ended() {
 			p.open[node] = f
 		}

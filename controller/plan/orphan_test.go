@@ -147,3 +147,38 @@ func TestC11_AQuarantineWithoutItsAnnotationGoes(t *testing.T) {
 		})
 	}
 }
+
+// A leader that did not see a fence may have let another one go on for its
+// entry: of two under one ID the older stays.
+func TestC11_TwoFencesUnderOneID(t *testing.T) {
+	c := ready(t, 5)
+	c.toWithheld("n2")
+	first := c.fenceOf("n2")
+	name := c.ask("n2", plan.Requested)
+	twin := c.fences[name]
+	twin.Status = first.Status
+	twin.Status.Phase = plan.Fenced // each as its leader saw it
+	c.putFence(twin)
+	c.run(30 * time.Second)
+	if p, q := c.fences[first.Name].Status.Phase, c.fences[name].Status.Phase; p != plan.Detached || q != plan.Refuted {
+		t.Errorf("%s and %s", p, q)
+	}
+}
+
+// An entry of a fence that has ended comes back: whoever goes on for it does so
+// beside the ended one, under the same ID.
+func TestC11_AnOrphanOfAnEndedFence(t *testing.T) {
+	c := ready(t, 5)
+	c.strand("n2")
+	c.until("n2", plan.Refuted, 10*time.Second)
+	c.machine("n2").island = 0
+	c.run(5 * time.Second)
+	r := *c.roll
+	r.Roll = r.Clone()
+	r.Entries = []roll.Entry{{Node: "n2", UID: "node-n2", Boot: "n2/1", Fence: c.fenceOf("n2").Status.Fence, State: roll.Withheld}}
+	r.Serial++
+	r.Version = c.version()
+	c.roll = &r
+	c.cut("n2")
+	c.until("n2", plan.Detached, time.Minute)
+}
