@@ -153,6 +153,9 @@ func (p *step) writeRoll() {
 		return
 	}
 	p.next.Serial = p.w.Roll.Serial + 1
+	if p.next.History != p.w.Roll.History {
+		p.next.Serial = max(p.next.Serial, p.highest()+1)
+	}
 	p.do(PutRoll{Roll: p.next})
 }
 

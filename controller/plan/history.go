@@ -10,7 +10,7 @@ import (
 // memory is what this leader has seen of the Roll.
 type memory struct {
 	id      string
-	serial  int64
+	serial  int64          // the highest, of whatever history
 	claim   int64          // the newest serial that some agent claimed to have read, when
 	claimed timing.Instant // the one claimed before had turned out to be true
 }
@@ -46,7 +46,7 @@ func (p *step) readRoll() bool {
 
 // createRoll makes the first Roll, or a broken one if there was one before.
 func (p *step) createRoll() {
-	r := Roll{Roll: roll.Roll{History: p.cfg.NewID(), Serial: 1}}
+	r := Roll{Roll: roll.Roll{History: p.cfg.NewID(), Serial: p.highest() + 1}}
 	for _, g := range p.w.Guards {
 		if g.Status.History != "" {
 			r.Broken = "the Roll was deleted"
@@ -59,12 +59,23 @@ func (p *step) createRoll() {
 	p.do(PutRoll{Roll: r})
 }
 
+// highest returns the highest serial that this leader or an agent has read.
+// Serials never go back, not even from one history to the next: by that a Roll
+// of an earlier history is known that comes back.
+func (p *step) highest() int64 {
+	serial := p.Core.history.serial
+	for _, name := range p.names {
+		serial = max(serial, p.w.Guards[name].Status.Serial)
+	}
+	return serial
+}
+
 // wentBack says why the Roll is not what it was, or nothing.
 func (p *step) wentBack() string {
 	r := p.w.Roll
 	h := &p.Core.history
 	if h.id != r.History { // somebody began a new one: what was observed of the old one is void
-		*h = memory{id: r.History}
+		h.id = r.History
 		clear(p.trials)
 		clear(p.named)
 	}
@@ -74,10 +85,7 @@ func (p *step) wentBack() string {
 	var ahead Guard
 	for _, name := range p.names {
 		g := p.w.Guards[name]
-		if g.Status.History != r.History {
-			continue
-		}
-		if g.Status.HistoryBroken != "" {
+		if g.Status.HistoryBroken != "" && g.Status.History == r.History {
 			return fmt.Sprintf("%s reports: %s", g.Name, g.Status.HistoryBroken)
 		}
 		if g.Status.Serial > ahead.Status.Serial {
@@ -110,7 +118,8 @@ func (p *step) startHistory(why string) {
 // not depend on any wait.
 func (p *step) keepDecided(r *Roll) {
 	for _, f := range p.w.Fences {
-		if st := f.Status; st.Phase == Fenced || st.Phase == Detached {
+		st := f.Status
+		if (st.Phase == Fenced || st.Phase == Detached) && r.Entry(st.Boot).State == roll.Unlisted {
 			r.Entries = append(r.Entries, roll.Entry{
 				Node: st.Node, UID: st.NodeUID, Boot: st.Boot, Fence: st.Fence, State: roll.Withheld,
 			})

@@ -113,3 +113,49 @@ func TestC10_AGapRestartsEveryWait(t *testing.T) {
 		}
 	}
 }
+
+// A Roll of an earlier history that comes back is no new history: it went back,
+// whoever leads.
+func TestC9_AnEarlierHistoryWentBack(t *testing.T) {
+	for name, elect := range map[string]bool{"same leader": false, "new leader": true} {
+		for name2, begin := range map[string]func(*cluster){
+			"in place": func(c *cluster) { // somebody wrote an older state
+				r := *c.roll
+				r.Roll = r.Clone()
+				r.Serial--
+				r.Version = c.version()
+				c.roll = &r
+			},
+			"made anew": func(c *cluster) { c.roll = nil },
+		} {
+			t.Run(name+", "+name2, func(t *testing.T) {
+				c := ready(t, 5)
+				c.toWithheld("n5")
+				c.until("n5", plan.Detached, time.Minute)
+				c.run(10 * time.Second)
+				old, serial := *c.roll, c.roll.Serial
+				begin(c)
+				c.run(2 * time.Second)
+				c.policy.ResumeHistory = c.roll.History
+				c.run(5 * time.Second)
+				second := c.roll.History
+				if second == old.History || c.roll.Broken != "" || c.roll.Serial <= serial {
+					t.Fatalf("no second history: %+v, serial was %d", c.roll, serial)
+				}
+				old.Version = c.version()
+				c.roll = &old
+				if elect {
+					c.elect()
+				}
+				c.run(2 * time.Second)
+				if r := c.roll; r.History == old.History || r.History == second || r.Broken == "" {
+					t.Errorf("goes on with %s after %s and %s, broken %q", r.History, old.History, second, r.Broken)
+				}
+				c.policy.ResumeHistory = c.roll.History
+				c.run(5 * time.Second)
+				c.cut("n2")
+				c.until("n2", plan.Fenced, time.Minute)
+			})
+		}
+	}
+}

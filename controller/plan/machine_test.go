@@ -40,7 +40,8 @@ type boot struct {
 
 	history   string
 	broken    string
-	memory    *roll.Roll // as a witness
+	left      map[string]bool // histories that it knows and that are over
+	memory    *roll.Roll      // as a witness
 	highest   int64
 	published bool // the NodeGuard names this boot
 	refutes   string
@@ -132,14 +133,21 @@ func (c *cluster) readAPI(m *machine) {
 	r := c.roll.Clone()
 	switch {
 	case m.history != r.History:
+		if m.left == nil {
+			m.left = make(map[string]bool)
+		}
+		m.left[m.history] = true
 		m.history, m.broken, m.memory, m.highest = r.History, "", nil, 0
+		if m.left[r.History] {
+			m.broken = "history " + r.History + " came back"
+		}
 	case r.Serial < m.highest:
 		m.broken, m.memory = fmt.Sprintf("serial %d after %d", r.Serial, m.highest), nil
 	}
 	m.highest = max(m.highest, r.Serial)
 	// A boot that never published may not speak as a witness: a controller
 	// could take it for the dead boot before it.
-	if m.published || c.eager {
+	if m.published && m.broken == "" || c.eager {
 		m.memory = &r
 	}
 	switch {
