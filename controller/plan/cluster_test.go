@@ -32,7 +32,6 @@ type cluster struct {
 	machines []*machine
 	leaders  []*leader
 	apiDown  bool
-	eager    bool // ablation: agents speak as witnesses before they have published
 	ids      int
 	islands  int
 	nextBeat time.Duration

@@ -147,7 +147,7 @@ func (c *cluster) readAPI(m *machine) {
 	m.highest = max(m.highest, r.Serial)
 	// A boot that never published may not speak as a witness: a controller
 	// could take it for the dead boot before it.
-	if m.published && m.broken == "" || c.eager {
+	if m.published && m.broken == "" {
 		m.memory = &r
 	}
 	switch {
