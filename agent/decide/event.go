@@ -61,6 +61,7 @@ type Spec struct {
 	Profile    timing.Profile
 	ProbeEvery time.Duration
 	Unarmed    string // if not empty: stay unarmed, for this reason
+	Because    string // the same for people; empty: the controller says so
 	FencedBoot string // a boot of this node that was fenced to the end
 }
 

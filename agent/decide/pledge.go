@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/picket-dev/picket/proto/timing"
@@ -205,7 +206,7 @@ func (c *Core) unfit() (Reason, string) {
 	case c.spec == nil && !c.inUse.Armed:
 		return ReasonNoGuard, "the controller has not spoken yet: is picket-controller running?"
 	case c.spec != nil && c.spec.Unarmed != "":
-		return Reason(c.spec.Unarmed), "the controller says so"
+		return Reason(c.spec.Unarmed), cmp.Or(c.spec.Because, "the controller says so")
 	case c.pruned != "":
 		return ReasonPruned, "the API server drops status field " + c.pruned + ": update Picket's CRDs"
 	case !c.holder || !c.held.Device.Usable && c.held.Err == "":

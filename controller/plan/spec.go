@@ -52,6 +52,7 @@ func (p *step) guards() {
 		want.NodeUID = n.UID
 		want.Profile = p.w.Policy.Profile
 		want.ProbeEvery = probeEvery
+		want.Watchdog = p.w.Policy.Watchdog
 		want.Unarmed = p.unarmed(n)
 		want.FencedBoot = ""
 		if f := p.open[name]; f != nil && (f.Status.Phase == Fenced || f.Status.Phase == Detached) {
@@ -81,7 +82,7 @@ func (p *step) guards() {
 // sameTerms reports whether s and t are equal but for the lists of agents.
 func (s *GuardSpec) sameTerms(t *GuardSpec) bool {
 	return s.NodeUID == t.NodeUID && s.Profile == t.Profile && s.ProbeEvery == t.ProbeEvery &&
-		s.Unarmed == t.Unarmed && s.FencedBoot == t.FencedBoot
+		s.Watchdog == t.Watchdog && s.Unarmed == t.Unarmed && s.FencedBoot == t.FencedBoot
 }
 
 // agents is what is known of each agent, by node.

@@ -37,9 +37,19 @@ type Policy struct {
 	MaxWithheld     int // percent of the nodes
 	NotReadyAfter   time.Duration
 	KeepReady       bool
+	Watchdog        Watchdog
 	AcceptTwoNodes  bool
 	RequireVerified bool
 	ResumeHistory   string
+}
+
+// Watchdog is which watchdog agents take; the zero value is the default. The
+// planner only hands it on.
+type Watchdog struct {
+	PreferSoftdog bool
+	Device        string // the kernel's name of the one to take; empty: choose
+	TakeOver      bool   // take it from systemd
+	AcceptVM      bool   // arm virtual machines
 }
 
 // Node is what matters of a Node object.
@@ -77,6 +87,7 @@ type GuardSpec struct {
 	Callers    []Peer
 	Profile    timing.Profile
 	ProbeEvery time.Duration
+	Watchdog   Watchdog
 	Unarmed    string
 	FencedBoot string
 }

@@ -49,8 +49,9 @@ type Config struct {
 	// StorageInterfaces are links that carry only the storage network: their
 	// loss is reported and resets nobody (A10).
 	StorageInterfaces []string `json:"storageInterfaces,omitempty"`
-	// AcceptVM arms virtual machines, which may be paused for ever by whoever
-	// runs them: only where a storage fence covers that.
+	// AcceptVM arms this node though it is a virtual machine, which may be
+	// paused for ever by whoever runs it: only where a storage fence covers
+	// that. The policy's watchdog.acceptVirtualMachines does so for all nodes.
 	AcceptVM bool `json:"acceptVM,omitempty"`
 	// StopWithin bounds the handshake by which a stopping agent becomes
 	// unarmed; after it the agent exits armed, and the node resets.

@@ -24,20 +24,22 @@ import (
 
 // A Daemon is the agent of one node.
 type Daemon struct {
-	config   Config
-	version  string
-	log      *slog.Logger
-	machine  host.Identity
-	identity *peer.Identity
-	api      *kube.API
-	server   *peer.Server
-	client   *peer.Client
-	beats    *peer.Heartbeater
-	keeper   *keeper
-	memory   *host.Memory[decide.Memory]
-	guidance *host.Memory[guidance]
-	budget   *host.Budget
-	journal  *journal
+	config  Config
+	version string
+	log     *slog.Logger
+	machine host.Identity
+	// hypervisor says why the node is a virtual machine, or nothing.
+	hypervisor string
+	identity   *peer.Identity
+	api        *kube.API
+	server     *peer.Server
+	client     *peer.Client
+	beats      *peer.Heartbeater
+	keeper     *keeper
+	memory     *host.Memory[decide.Memory]
+	guidance   *host.Memory[guidance]
+	budget     *host.Budget
+	journal    *journal
 
 	events    chan decide.Event
 	statuses  mailbox[decide.Status]
@@ -281,6 +283,7 @@ func (d *Daemon) guided(ctx context.Context, s v1alpha1.NodeGuardSpec) {
 		d.log.Error("the controller's timing is void: keeping the old one", "err", err)
 		return
 	}
+	d.refuseVM(s, &spec)
 	d.spec.Store(&s)
 	peers := peersOf(s)
 	d.client.SetPeers(peers)

@@ -134,6 +134,36 @@ func TestSpecOfRefusesImpossibleTimings(t *testing.T) {
 	}
 }
 
+// A12: a virtual machine stays unarmed unless the policy or the host itself
+// accepts it; a reason that the controller has counts before that.
+func TestA12_AVirtualMachineNeedsConsent(t *testing.T) {
+	accepting := v1alpha1.WatchdogPolicy{AcceptVirtualMachines: true}
+	for _, tt := range []struct {
+		name, hypervisor string
+		host             bool
+		guard            v1alpha1.NodeGuardSpec
+		want             string
+	}{
+		{name: "bare metal"},
+		{name: "refused by default", hypervisor: "QEMU", want: "VirtualMachine"},
+		{name: "the policy accepts it", hypervisor: "QEMU", guard: v1alpha1.NodeGuardSpec{Watchdog: accepting}},
+		{name: "the host accepts it", hypervisor: "QEMU", host: true},
+		{name: "observing", hypervisor: "QEMU", guard: v1alpha1.NodeGuardSpec{Unarmed: "Observe"}, want: "Observe"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := &Daemon{hypervisor: tt.hypervisor, config: Config{AcceptVM: tt.host}}
+			spec, err := specOf(tt.guard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.refuseVM(tt.guard, &spec)
+			if spec.Unarmed != tt.want || (tt.want == "VirtualMachine") != strings.Contains(spec.Because, "acceptVirtualMachines") {
+				t.Errorf("unarmed %q because %q, want %q and the way out", spec.Unarmed, spec.Because, tt.want)
+			}
+		})
+	}
+}
+
 // A11: a holder that says that its device fails must not look well.
 func TestHeldOf(t *testing.T) {
 	facts := watchdog.Facts{Driver: "softdog", Identity: "Software Watchdog", Kind: watchdog.KindSoftdog, Kappa: 1020, Min: time.Second}

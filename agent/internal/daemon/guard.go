@@ -25,6 +25,18 @@ func specOf(s v1alpha1.NodeGuardSpec) (decide.Spec, error) {
 	}, profile.Validate()
 }
 
+// refuseVM folds into the controller's word that a virtual machine is not
+// time-fenceable: whoever pauses it pauses its watchdog, and it writes on
+// afterwards (A12). The policy, or a host that knows better, accepts it.
+func (d *Daemon) refuseVM(s v1alpha1.NodeGuardSpec, spec *decide.Spec) {
+	if d.hypervisor == "" || d.config.AcceptVM || s.Watchdog.AcceptVirtualMachines || spec.Unarmed != "" {
+		return
+	}
+	spec.Unarmed = string(reasonVirtualMachine)
+	spec.Because = d.hypervisor + "; to arm it all the same, set watchdog.acceptVirtualMachines in the FencingPolicy: " +
+		"only where nobody pauses it, or where a storage fence covers that"
+}
+
 func names(peers []v1alpha1.Peer) []string {
 	var all []string
 	for _, p := range peers {

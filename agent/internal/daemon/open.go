@@ -37,6 +37,7 @@ func newDaemon(c Config, version string, log *slog.Logger) (*Daemon, error) {
 	}
 	d := &Daemon{
 		config: c, version: version, log: log.With("boot", machine.BootID), machine: machine,
+		hypervisor: host.Hypervisor(c.host()),
 		memory:     host.NewMemory[decide.Memory](c.host(), "memory", machine.BootID),
 		guidance:   host.NewMemory[guidance](c.host(), "guidance", machine.BootID),
 		budget:     host.OpenBudget(c.host(), machine.BootID, time.Now()),
@@ -109,9 +110,6 @@ func (d *Daemon) forbidden() (decide.Reason, string) {
 	}
 	if why := host.SharedKernel(h); why != "" {
 		return reasonContainer, why
-	}
-	if why := host.Hypervisor(h); why != "" && !d.config.AcceptVM {
-		return reasonVirtualMachine, why + "; to arm it all the same, set acceptVM"
 	}
 	if why := d.budget.Spent(); why != "" {
 		return reasonBudgetSpent, why

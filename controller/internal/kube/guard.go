@@ -68,6 +68,7 @@ func guardSpecOf(s v1alpha1.NodeGuardSpec) plan.GuardSpec {
 		Callers:    peersOf(s.Callers),
 		Profile:    s.Timing.Resolve(timing.Profile{}),
 		ProbeEvery: s.ProbeEvery.Duration,
+		Watchdog:   watchdogOf(s.Watchdog),
 		Unarmed:    s.Unarmed,
 		FencedBoot: s.FencedBoot,
 	}
@@ -82,9 +83,33 @@ func apiGuardSpec(s plan.GuardSpec) v1alpha1.NodeGuardSpec {
 		Callers:    apiPeers(s.Callers),
 		Timing:     v1alpha1.TimingOf(s.Profile),
 		ProbeEvery: metav1.Duration{Duration: s.ProbeEvery},
+		Watchdog:   apiWatchdog(s.Watchdog),
 		Unarmed:    s.Unarmed,
 		FencedBoot: s.FencedBoot,
 	}
+}
+
+func watchdogOf(w v1alpha1.WatchdogPolicy) plan.Watchdog {
+	return plan.Watchdog{
+		PreferSoftdog: w.Prefer == v1alpha1.PreferSoftdog,
+		Device:        w.Device,
+		TakeOver:      w.Systemd == v1alpha1.TakeOver,
+		AcceptVM:      w.AcceptVirtualMachines,
+	}
+}
+
+// apiWatchdog is the inverse of watchdogOf.
+func apiWatchdog(w plan.Watchdog) v1alpha1.WatchdogPolicy {
+	p := v1alpha1.WatchdogPolicy{
+		Prefer: v1alpha1.PreferHardware, Device: w.Device, Systemd: v1alpha1.Cooperate, AcceptVirtualMachines: w.AcceptVM,
+	}
+	if w.PreferSoftdog {
+		p.Prefer = v1alpha1.PreferSoftdog
+	}
+	if w.TakeOver {
+		p.Systemd = v1alpha1.TakeOver
+	}
+	return p
 }
 
 func peersOf(peers []v1alpha1.Peer) []plan.Peer {

@@ -72,6 +72,7 @@ func TestGuardSpecSurvivesTheAPI(t *testing.T) {
 			Witnesses:  []plan.Peer{{Node: "c", Addresses: nil, Fingerprint: "bb"}},
 			Callers:    []plan.Peer{{Node: "d", Addresses: []string{"10.0.0.4:1"}, Fingerprint: "cc"}},
 			Profile:    timing.Fast(), ProbeEvery: 640 * time.Millisecond, Unarmed: "Observe", FencedBoot: "old",
+			Watchdog: plan.Watchdog{PreferSoftdog: true, Device: "watchdog1", TakeOver: true, AcceptVM: true},
 		},
 		"as little as possible": {NodeUID: "uid", Profile: timing.Standard(), ProbeEvery: 2 * time.Second},
 	} {

@@ -25,6 +25,7 @@ func policyOf(p *v1alpha1.FencingPolicy, now time.Time) plan.Policy {
 		Observe:         s.Mode == v1alpha1.Observe,
 		MaxWithheld:     maxWithheldPercent,
 		KeepReady:       s.Pods.KeepReady,
+		Watchdog:        watchdogOf(s.Watchdog),
 		AcceptTwoNodes:  s.AcceptTwoNodes,
 		RequireVerified: s.RequireVerified,
 		ResumeHistory:   s.ResumeHistory,

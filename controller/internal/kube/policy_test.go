@@ -25,11 +25,17 @@ func TestPolicyOf(t *testing.T) {
 			&v1alpha1.FencingPolicySpec{
 				Mode: "Observe", Storm: v1alpha1.Storm{MaxWithheldPercent: new(int32(0))},
 				Triggers: v1alpha1.Triggers{NotReadyAfter: &metav1.Duration{Duration: time.Minute}},
+				Watchdog: v1alpha1.WatchdogPolicy{Prefer: "Softdog", Device: "watchdog1", Systemd: "TakeOver", AcceptVirtualMachines: true},
 				Pods:     v1alpha1.PodPolicy{KeepReady: true}, AcceptTwoNodes: true, RequireVerified: true, ResumeHistory: "h",
 			},
 			plan.Policy{
 				Observe: true, NotReadyAfter: time.Minute, KeepReady: true, AcceptTwoNodes: true, RequireVerified: true, ResumeHistory: "h",
+				Watchdog: plan.Watchdog{PreferSoftdog: true, Device: "watchdog1", TakeOver: true, AcceptVM: true},
 			},
+		},
+		"the default words of the CRD": {
+			&v1alpha1.FencingPolicySpec{Watchdog: v1alpha1.WatchdogPolicy{Prefer: "Hardware", Systemd: "Cooperate"}},
+			plan.Policy{MaxWithheld: 49},
 		},
 		"paused":           {&v1alpha1.FencingPolicySpec{Pause: &v1alpha1.Pause{Reason: "upgrade"}}, plan.Policy{MaxWithheld: 49, Paused: "upgrade"}},
 		"paused for now":   {&v1alpha1.FencingPolicySpec{Pause: &v1alpha1.Pause{Reason: "upgrade", Until: at(1)}}, plan.Policy{MaxWithheld: 49, Paused: "upgrade"}},

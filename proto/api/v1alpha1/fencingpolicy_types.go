@@ -60,6 +60,9 @@ type FencingPolicySpec struct {
 	// Pods says what happens to the pods of a fenced node.
 	// +optional
 	Pods PodPolicy `json:"pods,omitempty"`
+	// Watchdog says which watchdog guards a node.
+	// +optional
+	Watchdog WatchdogPolicy `json:"watchdog,omitempty"`
 	// AcceptTwoNodes arms clusters of fewer than three nodes, in which every
 	// API outage that also cuts the peers resets nodes.
 	// +optional

@@ -54,6 +54,9 @@ type NodeGuardSpec struct {
 	// ProbeEvery is how often the agent asks each witness for a statement when
 	// it has no need of one, to know that it could.
 	ProbeEvery metav1.Duration `json:"probeEvery"`
+	// Watchdog says which watchdog the agent takes, and from whom.
+	// +optional
+	Watchdog WatchdogPolicy `json:"watchdog,omitempty"`
 	// Unarmed, if not empty, tells the agent to stay unarmed, and why: Observe
 	// mode, an excluded node, too few nodes.
 	// +optional
@@ -179,6 +182,10 @@ type Promise struct {
 
 // Watchdog describes the device that resets this node.
 type Watchdog struct {
+	// Device is the kernel's name of the device, such as watchdog0; empty where
+	// the holder was not started by the agent.
+	// +optional
+	Device string `json:"device,omitempty"`
 	// Driver is the kernel driver's name.
 	// +optional
 	Driver string `json:"driver,omitempty"`
