@@ -55,10 +55,7 @@ const legacy = 10<<8 | 130
 func Find(sysRoot string, rdev uint64) (Info, error) {
 	class := filepath.Join(sysRoot, "class", "watchdog")
 	entries, err := os.ReadDir(class)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Info{}, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Info{}, fmt.Errorf("list watchdogs: %w", err)
 	}
 	for _, e := range entries {
@@ -66,7 +63,24 @@ func Find(sysRoot string, rdev uint64) (Info, error) {
 			return Read(sysRoot, e.Name())
 		}
 	}
+	if rdev == legacy {
+		return outside(sysRoot)
+	}
 	return Info{}, nil
+}
+
+// ipmiModule is the one driver that makes a watchdog outside the kernel's
+// watchdog core. Its device is /dev/watchdog, and sysfs knows only the module.
+const ipmiModule = "ipmi_watchdog"
+
+// outside returns what can be known of a /dev/watchdog that is not in the
+// kernel's watchdog core.
+func outside(sysRoot string) (Info, error) {
+	if !exists(sysRoot, "module", ipmiModule) {
+		return Info{}, nil
+	}
+	i := Info{Identity: "IPMI"}
+	return i, i.ReadModule(sysRoot)
 }
 
 // Numbers returns the device numbers under which the device with that number
