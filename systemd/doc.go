@@ -1,7 +1,11 @@
-// Package systemd owns what Picket says to systemd and hears from it, over
-// go-systemd, plus what go-systemd lacks: handing file descriptors to the
-// service manager's FD store.
+// Package systemd owns what Picket asks of the host's service manager and of
+// logind, over D-Bus: the transient service of the holder, the manager's own
+// watchdog, the state of the system, and the inhibitors that make a shutdown
+// wait and forbid sleep. It goes over go-systemd, and over godbus for what
+// go-systemd lacks: writing a property, and a bus at a path of one's own.
 //
-// It refuses to decide anything: it carries messages. Where there is no
-// systemd it says so, and its callers go on without.
+// It refuses to decide anything: it carries messages. Every socket comes from
+// its caller, so that no test reaches the manager of the machine that it runs
+// on. Where there is no systemd it says so, and its callers go on without. What
+// a service says to the manager that started it is package notify.
 package systemd

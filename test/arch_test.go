@@ -104,7 +104,7 @@ func TestImports(t *testing.T) {
 		{name: "controller without agent", from: "controller", to: []string{module + "/agent"}},
 		{name: "proto below both", from: "proto", to: []string{module + "/agent", module + "/controller", module + "/systemd"}},
 		{name: "systemd below both", from: "systemd", to: []string{module + "/agent", module + "/controller"}},
-		{name: "small holder", from: "agent/holder", to: []string{"k8s.io", "sigs.k8s.io", "google.golang.org/grpc"}},
+		{name: "small holder", from: "agent/holder", to: []string{"k8s.io", "sigs.k8s.io", "google.golang.org/grpc", "github.com/godbus", "github.com/coreos/go-systemd/v22/dbus"}},
 		{name: "nothing imports test", from: ".", except: "test", to: []string{module + "/test"}},
 	}
 	for _, tt := range tests {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/picket-dev/picket/agent/internal/clock"
 	"github.com/picket-dev/picket/agent/internal/watchdog"
-	"github.com/picket-dev/picket/systemd"
+	"github.com/picket-dev/picket/systemd/notify"
 )
 
 // fileOpener simulates a watchdog in a file. The file is a record of eight
@@ -145,7 +145,7 @@ func (o *fileOpener) Open(want time.Duration, resume bool) (opened, error) {
 			return opened{}, err
 		}
 	}
-	d.stored = systemd.StoreFD(storeName, int(f.Fd())) == nil
+	d.stored = notify.StoreFD(storeName, int(f.Fd())) == nil
 	return opened{device: d, facts: d.facts, timeout: d.timeout, stored: d.stored || o.outlive}, nil
 }
 
@@ -197,7 +197,7 @@ func (d *fileDevice) SetTimeout(t time.Duration) (time.Duration, error) {
 // Close stops the dog.
 func (d *fileDevice) Close() error {
 	if d.stored {
-		if err := systemd.RemoveFD(storeName); err != nil {
+		if err := notify.RemoveFD(storeName); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/picket-dev/picket/agent/internal/hold"
 	"github.com/picket-dev/picket/agent/internal/watchdog"
-	"github.com/picket-dev/picket/systemd"
+	"github.com/picket-dev/picket/systemd/notify"
 )
 
 // kernelOpener opens a watchdog of the Linux kernel.
@@ -144,9 +144,9 @@ func (o *kernelOpener) complete(h handle, fd int, info watchdog.Info, use *watch
 	if n, err := o.number(); err == nil {
 		k.number = n
 	}
-	err = systemd.StoreFD(storeName, fd)
+	err = notify.StoreFD(storeName, fd)
 	k.stored = err == nil
-	if err != nil && !errors.Is(err, systemd.ErrNotManaged) {
+	if err != nil && !errors.Is(err, notify.ErrNotManaged) {
 		o.log.warn("watchdog is not in the FD store", "error", err)
 	}
 	if k.facts.Kind == watchdog.KindSoftdog && info.SoftNoboot == watchdog.Unknown {
@@ -197,7 +197,7 @@ func (k *kernelDevice) SetTimeout(t time.Duration) (time.Duration, error) {
 func (k *kernelDevice) Close() error {
 	var errs []error
 	if k.stored {
-		errs = append(errs, systemd.RemoveFD(storeName))
+		errs = append(errs, notify.RemoveFD(storeName))
 	}
 	errs = append(errs, k.handle.Close())
 	for range 100 {

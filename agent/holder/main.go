@@ -14,7 +14,7 @@ import (
 
 	"github.com/picket-dev/picket/agent/internal/clock"
 	"github.com/picket-dev/picket/agent/internal/hold"
-	"github.com/picket-dev/picket/systemd"
+	"github.com/picket-dev/picket/systemd/notify"
 )
 
 // version is set by the linker.
@@ -80,7 +80,7 @@ func run(path string) error {
 	log.info("holder started", "boot", boot, "version", version, "locked", l.status.Locked,
 		"real_time", l.status.RealTime, "unkillable", l.status.Unkillable)
 	go func() {
-		if err := systemd.Ready(); err != nil && !errors.Is(err, systemd.ErrNotManaged) {
+		if err := notify.Ready(); err != nil && !errors.Is(err, notify.ErrNotManaged) {
 			log.warn("service manager not told", "error", err)
 		}
 	}()
