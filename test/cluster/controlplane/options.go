@@ -13,8 +13,12 @@ type Options struct {
 	Dir string
 	// Binaries is the directory that Binaries returned.
 	Binaries string
-	// Addr is the loopback address that all servers listen on.
+	// Addr is the address that all servers listen on: a loopback address, unless
+	// Exposed.
 	Addr netip.Addr
+	// Exposed allows any address: for a control plane in a network namespace of
+	// its own, whose nodes are virtual machines.
+	Exposed bool
 	// Nodes are the names that get a kubelet's token (user system:node:NAME,
 	// group system:nodes). The node authorizer and the NodeRestriction
 	// admission plugin apply to them, as on a real cluster.
@@ -34,7 +38,7 @@ func (o Options) Validate() error {
 		return errors.New("control plane: Dir is empty: give it a directory of its own")
 	case o.Binaries == "":
 		return errors.New("control plane: Binaries is empty: give it the result of controlplane.Binaries")
-	case !o.Addr.IsLoopback():
+	case !o.Exposed && !o.Addr.IsLoopback():
 		return fmt.Errorf("control plane: address %s is not a loopback address", o.Addr)
 	}
 	return nil

@@ -71,7 +71,7 @@ func (s *Stage) setUp(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	s.Taints = watchTaints(s.Plane.Client())
+	s.Taints = WatchTaints(s.Plane.Client())
 	if s.opts.Prepare != nil {
 		if err := s.opts.Prepare(s); err != nil {
 			return err
@@ -126,7 +126,7 @@ func (s *Stage) Close() error {
 	_ = all.Wait()
 	var failed []error
 	if s.Taints != nil {
-		s.Taints.stop()
+		s.Taints.Stop()
 	}
 	for _, api := range s.apis {
 		failed = append(failed, api.Close())

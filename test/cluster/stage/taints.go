@@ -36,9 +36,9 @@ type Taints struct {
 	changed chan struct{} // closed and replaced by each event
 }
 
-// watchTaints records until stop. It asks the API server directly, past all
+// WatchTaints records until Stop. It asks the API server directly, past all
 // proxies.
-func watchTaints(client kubernetes.Interface) *Taints {
+func WatchTaints(client kubernetes.Interface) *Taints {
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &Taints{
 		client:  client,
@@ -60,7 +60,8 @@ func watchTaints(client kubernetes.Interface) *Taints {
 	return t
 }
 
-func (t *Taints) stop() {
+// Stop ends the record; what it holds stays readable.
+func (t *Taints) Stop() {
 	t.cancel()
 	<-t.ended
 }
