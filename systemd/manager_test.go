@@ -1,0 +1,172 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"github.com/google/go-cmp/cmp"
+)
+
+func holder() Service {
+	return Service{
+		Name: unitName, Description: "Picket's watchdog holder", Exec: []string{"/var/lib/picket/picket-holder", "--config", "/run/picket/holder.json"},
+		Bind: Bind{From: "/dev/watchdog1", To: "/dev/watchdog"}, Priority: 1, Descriptors: 1,
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "private")
+	if _, err := Dial(t.Context(), socket); !errors.Is(err, ErrAbsent) {
+		t.Errorf("no manager: %v, want ErrAbsent", err)
+	}
+	if _, err := DialLogin(t.Context(), socket); !errors.Is(err, ErrAbsent) {
+		t.Errorf("no bus: %v, want ErrAbsent", err)
+	}
+}
+
+func TestServiceStartsAndStops(t *testing.T) {
+	s, m := newStandIn(t)
+	ctx := limited(t)
+	if state, err := m.Inspect(ctx, unitName); err != nil || state.Running() {
+		t.Fatalf("before the start: %+v, %v", state, err)
+	}
+	if err := m.Start(ctx, holder()); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.started) != len(wire()) {
+		t.Errorf("started with %v, want all of %v", s.started, wire())
+	}
+	state, err := m.Inspect(ctx, unitName)
+	if d := cmp.Diff(State{Active: "active", Sub: "running", PID: 4711, Stored: 1}, state); d != "" || err != nil || !state.Running() {
+		t.Errorf("after the start: %v\n%s", err, d)
+	}
+	if err := errors.Join(m.Stop(ctx, unitName), m.Stop(ctx, unitName)); err != nil {
+		t.Errorf("stop it twice: %v", err)
+	}
+	if d := cmp.Diff([]string{"start " + unitName, "stop " + unitName}, s.calls); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestOlderSystemds(t *testing.T) {
+	for name, tt := range map[string]struct {
+		unknown []string
+		kernel  bool // without real time for services
+		want    string
+		calls   []string
+	}{
+		"before 254":                 {unknown: []string{"FileDescriptorStorePreserve"}, calls: []string{"start " + unitName}},
+		"without what is needed":     {unknown: []string{"FileDescriptorStoreMax"}, want: "FileDescriptorStoreMax"},
+		"no real time for the group": {kernel: true, calls: []string{"start " + unitName, "stop " + unitName, "start " + unitName}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, m := newStandIn(t)
+			for _, p := range tt.unknown {
+				delete(s.known, p)
+			}
+			s.noRealTime = tt.kernel
+			err := m.Start(limited(t), holder())
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("error %v, want one that says %q", err, tt.want)
+			}
+			if d := cmp.Diff(tt.calls, s.calls); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// A service that does not come up is stopped, and the error says what to do.
+func TestAFailedStartLeavesNothing(t *testing.T) {
+	s, m := newStandIn(t)
+	s.result, s.status = "failed", exitExec
+	err := m.Start(limited(t), holder())
+	if err == nil || !strings.Contains(err.Error(), "noexec") {
+		t.Errorf("error %v, want the remedy", err)
+	}
+	if d := cmp.Diff([]string{"start " + unitName, "stop " + unitName}, s.calls); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestWatchdogProperties(t *testing.T) {
+	s, m := newStandIn(t)
+	ctx := limited(t)
+	runtime, err1 := m.RuntimeWatchdog(ctx)
+	reboot, err2 := m.RebootWatchdog(ctx)
+	device, err3 := m.WatchdogDevice(ctx)
+	if err := errors.Join(err1, err2, err3); err != nil || runtime != 30*time.Second || reboot != 10*time.Minute || device != "/dev/watchdog0" {
+		t.Errorf("%v, %v, %q, %v", runtime, reboot, device, err)
+	}
+	if err := errors.Join(m.SetRuntimeWatchdog(ctx, 0), m.SetRebootWatchdog(ctx, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"RuntimeWatchdogUSec", "RebootWatchdogUSec"} {
+		if s.properties[name].Value() != uint64(0) {
+			t.Errorf("%s is %v", name, s.properties[name])
+		}
+	}
+	if err := m.SetRuntimeWatchdog(ctx, DeviceDefault); err != nil {
+		t.Fatal(err)
+	}
+	if back, err := m.RuntimeWatchdog(ctx); err != nil || back != DeviceDefault {
+		t.Errorf("the device's own timeout came back as %v, %v", back, err)
+	}
+}
+
+func TestWatchdogPropertiesOfAnOldManager(t *testing.T) {
+	s, m := newStandIn(t)
+	ctx := limited(t)
+	s.properties["ShutdownWatchdogUSec"] = s.properties["RebootWatchdogUSec"]
+	delete(s.properties, "RebootWatchdogUSec")
+	delete(s.properties, "WatchdogDevice")
+	reboot, err1 := m.RebootWatchdog(ctx)
+	device, err2 := m.WatchdogDevice(ctx)
+	if err := errors.Join(err1, err2, m.SetRebootWatchdog(ctx, time.Minute)); err != nil || reboot != 10*time.Minute || device != "" {
+		t.Errorf("%v, %q, %v", reboot, device, err)
+	}
+	if got := s.properties["ShutdownWatchdogUSec"].Value(); got != uint64(60_000_000) {
+		t.Errorf("set to %v", got)
+	}
+}
+
+func TestStopping(t *testing.T) {
+	s, m := newStandIn(t)
+	ctx := limited(t)
+	if stopping, err := m.Stopping(ctx); stopping || err != nil {
+		t.Errorf("a running system: %v, %v", stopping, err)
+	}
+	s.mu.Lock()
+	s.properties["SystemState"] = dbus.MakeVariant("stopping")
+	s.mu.Unlock()
+	if stopping, err := m.Stopping(ctx); !stopping || err != nil {
+		t.Errorf("a stopping system: %v, %v", stopping, err)
+	}
+}
+
+func TestLoadModule(t *testing.T) {
+	_, m := newStandIn(t)
+	if err := m.LoadModule(limited(t), "softdog"); err != nil {
+		t.Error(err)
+	}
+	if err := m.LoadModule(limited(t), "nodog"); err == nil || !strings.Contains(err.Error(), "systemctl status modprobe@nodog.service") {
+		t.Errorf("error %v, want the remedy", err)
+	}
+}
+
+// A manager that does not answer costs what its caller has patience for.
+func TestASilentManager(t *testing.T) {
+	s, m := newStandIn(t)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := m.RuntimeWatchdog(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v, want the deadline", err)
+	}
+}
