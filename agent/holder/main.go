@@ -121,7 +121,7 @@ func start(cfg config, boot string, log *journal) (*loop, error) {
 	}
 	machine, action, why := hold.Resume(e, time.Duration(cfg.PetDelay), clock.Now())
 	l.machine = machine
-	if machine.Record().State == hold.Coasting {
+	if s := machine.Record().State; s == hold.Coasting || s == hold.Testing {
 		// It opens nothing. What the store handed over stays open, and stored.
 		l.open.stored = cfg.stored(adopted)
 	}

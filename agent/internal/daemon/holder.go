@@ -158,7 +158,7 @@ func heldOf(s hold.Status) decide.Held {
 		h.Mode = decide.HoldIdle
 	case hold.Armed:
 		h.Mode = decide.HoldArmed
-	case hold.Free:
+	case hold.Free, hold.Testing: // the core must ask for nothing
 		h.Mode = decide.HoldFree
 	case hold.Coasting:
 		h.Mode = decide.HoldCoast

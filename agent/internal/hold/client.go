@@ -30,9 +30,9 @@ var ErrReplaced = errors.New("connection to the holder broke before it answered"
 //
 // A Client connects again when its holder was restarted. Calls that may safely
 // come twice and late (Status, Arm, Extend and Latch) are then sent once more.
-// Free, Disarm, SetTimeout and Coast are not: on a new connection they could
-// undo what another agent has armed meanwhile. The Status tells what became of
-// them.
+// Free, Disarm, SetTimeout, Coast and Test are not: on a new connection they
+// could undo what another agent has armed meanwhile. The Status tells what
+// became of them.
 type Client struct {
 	path string
 
@@ -104,6 +104,20 @@ func (c *Client) Coast(ctx context.Context, t time.Duration, petUntil timing.Ins
 	return c.call(ctx, Request{Op: OpCoast, Timeout: t, PetUntil: petUntil})
 }
 
+// Test sets T of an idle or free holder, pings its device once more, and never
+// again in this boot: the holder is Testing, every other call but Status and
+// Latch is ErrRefused, and the device must reset the host. LastPet of the
+// Status is when the last ping began. The node must have become unarmed by the
+// handshake before.
+//
+// Errors are ErrRefused for an armed holder and for a device that must not be
+// used, ErrDevice where the device fails or makes another timeout of t; the
+// holder is then idle or free as before. ErrInvalid comes from a holder that is
+// too old to test. A holder that tests already is not pinged and goes on.
+func (c *Client) Test(ctx context.Context, t time.Duration) (Status, error) {
+	return c.call(ctx, Request{Op: OpTest, Timeout: t})
+}
+
 // Latch resets the host at once (A1). Where that works nobody returns.
 func (c *Client) Latch(ctx context.Context) (Status, error) {
 	return c.call(ctx, Request{Op: OpLatch})
@@ -129,7 +143,7 @@ func (c *Client) call(ctx context.Context, q Request) (Status, error) {
 	defer cancel()
 	q.Seq = c.seq
 	c.seq++
-	repeatable := q.Op != OpFree && q.Op != OpDisarm && q.Op != OpSetTimeout && q.Op != OpCoast
+	repeatable := q.Op != OpFree && q.Op != OpDisarm && q.Op != OpSetTimeout && q.Op != OpCoast && q.Op != OpTest
 	fresh := c.conn == nil
 	if fresh && !repeatable {
 		return Status{}, fmt.Errorf("%v: %w", q.Op, ErrReplaced)

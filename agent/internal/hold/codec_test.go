@@ -30,7 +30,7 @@ func TestCodecRoundTrip(t *testing.T) {
 	if diff := cmp.Diff(aRequest, got); err != nil || diff != "" {
 		t.Errorf("request: %v (-want +got):\n%s", err, diff)
 	}
-	for _, want := range []Reply{aReply, {}, {Status: Status{State: Coasting, Timeout: 300 * s}}} {
+	for _, want := range []Reply{aReply, {}, {Status: Status{State: Coasting, Timeout: 300 * s}}, {Status: Status{State: Testing, Timeout: 8 * s}}} {
 		b = bytes.Repeat([]byte{0xff}, ReplySize)
 		want.Encode(b)
 		got, err := DecodeReply(b)
@@ -76,7 +76,7 @@ func TestReplyGarbageIsExplained(t *testing.T) {
 		"long":           {func(b []byte) []byte { return append(b, 0) }, "has 1537 bytes"},
 		"magic":          {func(b []byte) []byte { b[0] = 'G'; return b }, `begins with "GKTR"`},
 		"version":        {func(b []byte) []byte { b[4] = 9; return b }, "the holder speaks version 9"},
-		"state":          {func(b []byte) []byte { b[5] = byte(Coasting) + 1; return b }, "an unknown state"},
+		"state":          {func(b []byte) []byte { b[5] = byte(lastState) + 1; return b }, "an unknown state"},
 		"kind":           {func(b []byte) []byte { b[6] = 200; return b }, "an unknown state, kind"},
 		"text, no error": {func(b []byte) []byte { b[7] = 0; return b }, "kind or error"},
 		"flag":           {func(b []byte) []byte { b[16] = 0x80; return b }, "an unknown flag"},
@@ -218,13 +218,14 @@ func TestMarkerKilledWhileWriting(t *testing.T) {
 func FuzzReadMarker(f *testing.F) {
 	f.Add(NewMarker("boot", Record{State: Armed, Timeout: 10 * s, PetUntil: timing.At(105 * s)}))
 	f.Add(NewMarker("boot", Record{State: Coasting, Timeout: 300 * s}))
+	f.Add(NewMarker("boot", Record{State: Testing, Timeout: 8 * s}))
 	f.Fuzz(func(t *testing.T, m []byte) {
 		m = sized(m, MarkerSize)
 		r, v := ReadMarker(m, "boot")
 		if v != Ours {
 			return
 		}
-		if r.State < Idle || r.State > Coasting || r.Timeout < 0 || r.PetUntil.Raw < 0 || r.PetUntil.Boot < 0 {
+		if r.State < Idle || r.State > lastState || r.Timeout < 0 || r.PetUntil.Raw < 0 || r.PetUntil.Boot < 0 {
 			t.Errorf("believed %v", r)
 		}
 	})

@@ -6,6 +6,9 @@ import "github.com/picket-dev/picket/proto/timing"
 // returns what must follow. Its error says what went wrong; it is the answer
 // to the call that began with the Action.
 func (m *Machine) Done(a Action, r Result, now timing.Instant) (Action, error) {
+	if m.trial {
+		return m.tried(a, r, now)
+	}
 	switch a.Act {
 	case Open:
 		return m.opened(a, r, now)

@@ -87,8 +87,8 @@ const (
 //     after petUntil and more than δ after its check (overrun).
 //   - Latched is for ever: the only action is Reset.
 //   - petUntil never moves back while Armed.
-//   - Coasting is for ever, too, but for a Latch: nothing pings, no deadline
-//     passes, and the dog decides.
+//   - Coasting and Testing are for ever, too, but for a Latch: nothing pings, no
+//     deadline passes, and the dog decides.
 //
 // The caller feeds it instants that never go back, carries out each Action
 // before the next call, and does nothing between reading the clock and the
@@ -109,6 +109,8 @@ type Machine struct {
 	undo     bool  // SetTimeout under way only restores the old T
 	last     bool  // SetTimeout under way is the last ping, by OpCoast
 	unsure   bool  // until it has worked, the T in force is too long
+	trial    bool  // the action under way prepares a test, or is its last ping
+	fresh    bool  // the device was opened for the test that begins
 	leaving  bool  // told to terminate
 	refusal  error // why this holder must never open the device
 	unread   bool  // the marker could not be trusted and must stay as it is
@@ -138,8 +140,12 @@ func (m *Machine) Request(q Request, now timing.Instant) (Action, error) {
 		return m.latch("A1: the agent asked for it")
 	default:
 	}
-	if m.state == Coasting {
+	switch m.state {
+	case Coasting:
 		return m.coasting(q)
+	case Testing:
+		return m.testing(q)
+	default:
 	}
 	switch q.Op {
 	case OpArm:
@@ -151,6 +157,8 @@ func (m *Machine) Request(q Request, now timing.Instant) (Action, error) {
 		return Action{}, nil
 	case OpDisarm:
 		return m.disarm()
+	case OpTest:
+		return m.test(q)
 	default:
 	}
 	return Action{}, refuse(ErrInvalid, "unknown operation %d", uint8(q.Op))
@@ -249,7 +257,8 @@ func (m *Machine) disarm() (Action, error) {
 // one is left to fire unless a successor takes over. As the end of the process
 // can close the last descriptor, which pings, an armed holder leaves only
 // while petUntil is more than δ ahead, else stays for the next Extend or the
-// latch. A latched one never leaves.
+// latch. A latched one never leaves. Nor does one that tests its device: the
+// ping of the close would be taken for a part of the measured silence.
 //
 // A coasting holder leaves at once, without a magic close. The kernel pings once
 // when the last descriptor goes: with this process, or, where the FD store has
@@ -260,7 +269,7 @@ func (m *Machine) disarm() (Action, error) {
 func (m *Machine) Terminate(now timing.Instant) (Action, error) {
 	m.checked, m.leaving = now, true
 	switch {
-	case m.state == Latched:
+	case m.state == Latched || m.state == Testing:
 		return Action{}, nil
 	case m.state == Armed && m.petUntil.Passed(now):
 		return m.latch("A6: petUntil passed before SIGTERM")
@@ -283,7 +292,7 @@ func (m *Machine) Tick(now timing.Instant) (Action, error) {
 			return action, err
 		}
 	}
-	if m.state == Idle || m.state == Coasting || !m.due.Passed(now) {
+	if m.state == Idle || m.state == Coasting || m.state == Testing || !m.due.Passed(now) {
 		return Action{}, nil
 	}
 	switch {
@@ -296,14 +305,14 @@ func (m *Machine) Tick(now timing.Instant) (Action, error) {
 }
 
 // Next returns the instant at which Tick must be called, and whether there is
-// one: a holder that is idle or coasts waits for its agent only.
+// one: a holder that is idle, coasts or tests waits for its agent only.
 func (m *Machine) Next() (timing.Instant, bool) {
 	switch m.state {
 	case Armed:
 		return m.due.Earlier(m.petUntil), true
 	case Free, Latched:
 		return m.due, true
-	case StateUnknown, Idle, Coasting:
+	case StateUnknown, Idle, Coasting, Testing:
 	}
 	return timing.Instant{}, false
 }

@@ -63,6 +63,14 @@ var coasting = append(armed[:3:3],
 
 var errBroken = errors.New("broken")
 
+// inTest are the steps from Idle to Testing at 100 s with T = 8 s.
+var inTest = []step{
+	{100 * s, request(OpTest, 8*s, 0), Action{Act: Open, Timeout: 8 * s}, 0, Idle},
+	{100 * s, done(Open, 8*s, Result{Timeout: 30 * s}), Action{Act: SetTimeout, Timeout: 8 * s}, 0, Free},
+	{100 * s, done(SetTimeout, 8*s, Result{Timeout: 8 * s}), Action{Act: Ping}, 0, Free},
+	{100 * s, done(Ping, 0, Result{}), Action{}, 0, Testing},
+}
+
 func TestMachine(t *testing.T) {
 	ping := Action{Act: Ping}
 	reset := Action{Act: Reset}
@@ -265,6 +273,64 @@ func TestMachine(t *testing.T) {
 			step{101 * s, request(OpCoast, 8*s, 106*s), Action{Act: SetTimeout, Timeout: 8 * s}, 0, Armed},
 			step{101 * s, done(SetTimeout, 8*s, Result{Timeout: 8 * s}), Action{}, 0, Coasting},
 		),
+		"Test of an idle device opens it, sets T and pings once": append(inTest[:4:4],
+			step{103 * s, tick, Action{}, 0, Testing},
+			step{120 * s, tick, Action{}, 0, Testing},
+		),
+		"Test where T is in force already still pings": {
+			{100 * s, request(OpTest, 8*s, 0), Action{Act: Open, Timeout: 8 * s}, 0, Idle},
+			{100 * s, done(Open, 8*s, Result{Timeout: 8 * s}), Action{Act: Ping}, 0, Free},
+			{100 * s, done(Ping, 0, Result{}), Action{}, 0, Testing},
+		},
+		"Test of a free device": append(freed[:4:4],
+			step{102 * s, request(OpTest, 9*s, 0), Action{Act: SetTimeout, Timeout: 9 * s}, 0, Free},
+			step{102 * s, done(SetTimeout, 9*s, Result{Timeout: 9 * s}), Action{Act: Ping}, 0, Free},
+			step{102 * s, done(Ping, 0, Result{}), Action{}, 0, Testing},
+		),
+		"Test refuses what would end it": append(inTest[:4:4],
+			step{102 * s, request(OpArm, 8*s, 107*s), Action{}, ErrRefused, Testing},
+			step{102 * s, request(OpExtend, 0, 107*s), Action{}, ErrRefused, Testing},
+			step{102 * s, request(OpSetTimeout, 8*s, 107*s), Action{}, ErrRefused, Testing},
+			step{102 * s, request(OpCoast, 300*s, 107*s), Action{}, ErrRefused, Testing},
+			step{102 * s, request(OpFree, 0, 0), Action{}, ErrRefused, Testing},
+			step{102 * s, request(OpDisarm, 0, 0), Action{}, ErrRefused, Testing},
+			step{102 * s, request(OpTest, 8*s, 0), Action{}, 0, Testing},
+		),
+		"A1: a latch ends a test": append(inTest[:4:4],
+			step{102 * s, request(OpLatch, 0, 0), reset, ErrLatched, Latched},
+		),
+		"SIGTERM does not end a test: the close would ping": append(inTest[:4:4],
+			step{102 * s, terminate, Action{}, 0, Testing},
+			step{103 * s, tick, Action{}, 0, Testing},
+		),
+		"Test needs a node that is unarmed": append(armed[:3:3],
+			step{101 * s, request(OpTest, 8*s, 0), Action{}, ErrRefused, Armed},
+		),
+		"Test needs a timeout": {
+			{100 * s, request(OpTest, 0, 0), Action{}, ErrInvalid, Idle},
+		},
+		"Test of a device that cannot be opened": {
+			{100 * s, request(OpTest, 8*s, 0), Action{Act: Open, Timeout: 8 * s}, 0, Idle},
+			{100 * s, done(Open, 8*s, Result{Err: errBroken}), Action{}, ErrRefused, Idle},
+			{101 * s, tick, Action{}, 0, Idle},
+		},
+		"Test of a device that rounds T is undone": {
+			{100 * s, request(OpTest, 8*s, 0), Action{Act: Open, Timeout: 8 * s}, 0, Idle},
+			{100 * s, done(Open, 8*s, Result{Timeout: 30 * s}), Action{Act: SetTimeout, Timeout: 8 * s}, 0, Free},
+			{100 * s, done(SetTimeout, 8*s, Result{Timeout: 9 * s}), Action{Act: Close}, ErrDevice, Free},
+			{100 * s, done(Close, 0, Result{}), Action{}, 0, Idle},
+		},
+		"Test of a nowayout device that fails keeps it free": {
+			{100 * s, request(OpTest, 8*s, 0), Action{Act: Open, Timeout: 8 * s}, 0, Idle},
+			{100 * s, done(Open, 8*s, Result{Timeout: 8 * s, Nowayout: true}), Action{Act: Ping}, 0, Free},
+			{100 * s, done(Ping, 0, Result{Err: errBroken}), Action{}, ErrDevice, Free},
+			{101 * s, tick, Action{Act: Ping}, 0, Free},
+		},
+		"Test of a free device that fails leaves it free": append(freed[:4:4],
+			step{102 * s, request(OpTest, 8*s, 0), Action{Act: Ping}, 0, Free},
+			step{102 * s, done(Ping, 0, Result{Err: errBroken}), Action{}, ErrDevice, Free},
+			step{103 * s, tick, Action{Act: Ping}, 0, Free},
+		),
 		"Coast needs Armed": {
 			{100 * s, request(OpCoast, 300*s, 105*s), Action{}, ErrNotArmed, Idle},
 		},
@@ -388,6 +454,8 @@ func TestResume(t *testing.T) {
 		"free":                      {Evidence{Verdict: Ours, Record: rec(Free, 0), Adopted: true}, Action{}, 0, Free, false, 0},
 		"coasting":                  {Evidence{Verdict: Ours, Record: rec(Coasting, 0)}, Action{}, 0, Coasting, false, ErrRefused},
 		"coasting, descriptor kept": {Evidence{Verdict: Ours, Record: rec(Coasting, 0), Adopted: true}, Action{}, 0, Coasting, false, ErrRefused},
+		"testing":                   {Evidence{Verdict: Ours, Record: rec(Testing, 0)}, Action{}, 0, Testing, false, ErrRefused},
+		"testing, descriptor kept":  {Evidence{Verdict: Ours, Record: rec(Testing, 0), Adopted: true}, Action{}, 0, Testing, false, ErrRefused},
 		"coasting, cannot reset":    {Evidence{Verdict: Ours, Record: rec(Coasting, 0), NoReset: errBroken}, Action{}, 0, Coasting, false, ErrRefused},
 		"idle, descriptor left":     {Evidence{Verdict: Ours, Record: Record{State: Idle}, Adopted: true}, Action{Act: Close}, 0, Free, false, 0},
 		"corrupt, device runs":      {Evidence{Verdict: Corrupt, Active: watchdog.Yes}, Action{}, ErrRefused, Idle, true, ErrRefused},

@@ -13,8 +13,8 @@ import (
 // A Record is what a holder leaves for its successor in the same boot.
 type Record struct {
 	State State
-	// Timeout is T, PetUntil the deadline; zero unless Armed (T also in Free
-	// and Coasting).
+	// Timeout is T, PetUntil the deadline; zero unless Armed (T also in Free,
+	// Coasting and Testing).
 	Timeout  time.Duration
 	PetUntil timing.Instant
 }

@@ -30,8 +30,9 @@ func TestA6NoPingAfterPetUntil(t *testing.T) {
 			"arm":    func(*rapid.T) { d.call(OpArm, 2, 2000) },
 			"extend": func(*rapid.T) { d.call(OpExtend, 0, 2000) },
 			"coast":  func(*rapid.T) { d.call(OpCoast, 2, 2000) },
+			"test":   func(*rapid.T) { d.call(OpTest, 2, 2000) },
 			"call": func(t *rapid.T) {
-				d.call(rapid.SampledFrom([]Op{OpStatus, OpArm, OpExtend, OpSetTimeout, OpCoast, OpLatch, OpFree, OpDisarm}).Draw(t, "op"), 0, -2000)
+				d.call(rapid.SampledFrom([]Op{OpStatus, OpArm, OpExtend, OpSetTimeout, OpCoast, OpTest, OpLatch, OpFree, OpDisarm}).Draw(t, "op"), 0, -2000)
 			},
 			"SIGTERM": func(*rapid.T) { d.carry(d.m.Terminate(d.now)) },
 			"kill":    func(*rapid.T) { d.resume(d.m.Record(), Ours) },
@@ -47,6 +48,7 @@ type driver struct {
 	before  Record
 	latched bool
 	running bool
+	done    Act           // the last action that worked
 	timeout time.Duration // in force in the device
 }
 
@@ -88,6 +90,9 @@ func (d *driver) carry(a Action, _ error) {
 			return
 		}
 		r := d.perform(a)
+		if d.done = a.Act; r.Err != nil {
+			d.done = Nothing
+		}
 		a, _ = d.m.Done(a, r, d.now)
 	}
 	d.t.Fatalf("the machine asks for one action after the other, at last for %v", a.Act)
@@ -129,6 +134,7 @@ func (d *driver) judge(a Action) {
 	if r.State == Coasting && a.Act != Nothing && a.Act != Exit {
 		d.t.Fatalf("%v while coasting", a.Act)
 	}
+	d.judgeTest(a, r)
 	if d.before.State == Coasting && r != d.before && r.State != Latched {
 		d.t.Fatalf("coasting, and then %+v", r)
 	}
@@ -157,4 +163,21 @@ func (d *driver) judge(a Action) {
 		d.t.Fatalf("T in the marker is %v, in the device %v", r.Timeout, d.timeout)
 	}
 	d.before = r
+}
+
+// judgeTest holds a test against what its measurement rests on: it begins by a
+// ping of a device that nothing gates, and after that only a latch ends it.
+func (d *driver) judgeTest(a Action, r Record) {
+	if r.State == Testing && a.Act != Nothing {
+		d.t.Fatalf("%v while testing", a.Act)
+	}
+	if d.before.State == Testing && r != d.before && r.State != Latched {
+		d.t.Fatalf("testing, and then %+v", r)
+	}
+	if r.State == Testing && d.before.State != Testing && (d.before.State != Free && d.before.State != Idle || d.done != Ping) {
+		d.t.Fatalf("tests after %+v and %v", d.before, d.done)
+	}
+	if r.State == Testing && (!d.running || r.Timeout != d.timeout) {
+		d.t.Fatalf("T in the marker is %v, in the device that is tested %v (running %t)", r.Timeout, d.timeout, d.running)
+	}
 }

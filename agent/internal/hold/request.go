@@ -31,9 +31,12 @@ const (
 	// OpCoast sets the long T of a host that shuts down, by the last ping of
 	// this boot, and needs a petUntil for it like OpSetTimeout.
 	OpCoast
+	// OpTest sets T of a device that nothing gates, pings it once more, and
+	// never again in this boot: the device must reset the host.
+	OpTest
 )
 
-const lastOp = OpCoast
+const lastOp = OpTest
 
 // String returns the name of the operation.
 func (o Op) String() string {
@@ -54,6 +57,8 @@ func (o Op) String() string {
 		return "Disarm"
 	case OpCoast:
 		return "Coast"
+	case OpTest:
+		return "Test"
 	}
 	return fmt.Sprintf("Op(%d)", uint8(o))
 }
@@ -63,7 +68,7 @@ type Request struct {
 	// Seq comes back in the reply.
 	Seq uint64
 	Op  Op
-	// Timeout is T, for OpArm, OpSetTimeout and OpCoast.
+	// Timeout is T, for OpArm, OpSetTimeout, OpCoast and OpTest.
 	Timeout time.Duration
 	// PetUntil is the deadline, for OpArm, OpExtend, OpSetTimeout and OpCoast.
 	PetUntil timing.Instant

@@ -29,8 +29,8 @@ type Evidence struct {
 //     the device is never opened, set or pinged again, and the host is reset
 //     at once (A6).
 //   - Armed and petUntil ahead: goes on under the old petUntil. Free: goes on.
-//   - Coasting: coasts on. The device is not opened, since that pings, and a
-//     descriptor that was handed back stays open, since its close may.
+//   - Coasting and Testing: go on. The device is not opened, since that pings,
+//     and a descriptor that was handed back stays open, since its close may.
 //   - Idle, or a boot without a marker: starts idle.
 //   - A marker that cannot be read, or none, while the device runs or may run:
 //     the last holder may have latched, so a ping could keep a condemned boot
@@ -59,8 +59,8 @@ func Resume(e Evidence, petDelay time.Duration, now timing.Instant) (*Machine, A
 			m.petUntil = e.Record.PetUntil
 		}
 		return m, Action{}, nil
-	case e.Verdict == Ours && e.Record.State == Coasting:
-		m.state, m.timeout = Coasting, e.Record.Timeout
+	case e.Verdict == Ours && (e.Record.State == Coasting || e.Record.State == Testing):
+		m.state, m.timeout = e.Record.State, e.Record.Timeout
 		return m, Action{}, nil
 	case e.Verdict == Ours && e.Adopted:
 		// Stopped by its last holder, but for the descriptor.

@@ -23,9 +23,12 @@ const (
 	// never pinged again in this boot; nothing passes and nothing is reset but
 	// by the dog itself, or by a Latch.
 	Coasting
+	// Testing: the device got its last ping of this boot, to see whether and
+	// when it resets the host. Nothing else does so, but for a Latch.
+	Testing
 )
 
-const lastState = Coasting
+const lastState = Testing
 
 // String returns the name that logs, NodeGuards and the CLI show.
 func (s State) String() string {
@@ -42,6 +45,8 @@ func (s State) String() string {
 		return "Latched"
 	case Coasting:
 		return "Coasting"
+	case Testing:
+		return "Testing"
 	}
 	return fmt.Sprintf("State(%d)", uint8(s))
 }

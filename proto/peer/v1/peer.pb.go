@@ -70,13 +70,16 @@ func (x Entry_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Entry_State.Descriptor instead.
 func (Entry_State) EnumDescriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{7, 0}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{9, 0}
 }
 
 type HeartbeatRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
-	BootId        string                 `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Node   string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	BootId string                 `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	// Set while a self-test of the asker's watchdog is prepared, runs, or waits
+	// for its result.
+	SelfTest      *SelfTest `protobuf:"bytes,3,opt,name=self_test,json=selfTest,proto3" json:"self_test,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -125,6 +128,71 @@ func (x *HeartbeatRequest) GetBootId() string {
 	return ""
 }
 
+func (x *HeartbeatRequest) GetSelfTest() *SelfTest {
+	if x != nil {
+		return x.SelfTest
+	}
+	return nil
+}
+
+// A SelfTest asks the neighbour to time how long the asker's boot goes on
+// after the last ping of its watchdog.
+type SelfTest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The boot that is tested: the asker's own, or an earlier one whose result
+	// the asker wants.
+	BootId string `protobuf:"bytes,1,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	// How long ago the last ping was that the tested device will get, on the
+	// asker's clock when it asked; absent before that ping and after the reset.
+	PetAge        *durationpb.Duration `protobuf:"bytes,2,opt,name=pet_age,json=petAge,proto3" json:"pet_age,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SelfTest) Reset() {
+	*x = SelfTest{}
+	mi := &file_peer_v1_peer_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SelfTest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SelfTest) ProtoMessage() {}
+
+func (x *SelfTest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SelfTest.ProtoReflect.Descriptor instead.
+func (*SelfTest) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SelfTest) GetBootId() string {
+	if x != nil {
+		return x.BootId
+	}
+	return ""
+}
+
+func (x *SelfTest) GetPetAge() *durationpb.Duration {
+	if x != nil {
+		return x.PetAge
+	}
+	return nil
+}
+
 type HeartbeatReply struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Node   string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -133,14 +201,17 @@ type HeartbeatReply struct {
 	Relay *Relay `protobuf:"bytes,3,opt,name=relay,proto3" json:"relay,omitempty"`
 	// When the neighbour last got an answer from the asker, as an age; absent
 	// if never. It shows the other direction of the link.
-	HeardYou      *durationpb.Duration `protobuf:"bytes,4,opt,name=heard_you,json=heardYou,proto3" json:"heard_you,omitempty"`
+	HeardYou *durationpb.Duration `protobuf:"bytes,4,opt,name=heard_you,json=heardYou,proto3" json:"heard_you,omitempty"`
+	// What the neighbour has timed of the boot that self_test names: with no
+	// beats if nothing yet, absent if it knows of no such test.
+	Silence       *Silence `protobuf:"bytes,5,opt,name=silence,proto3" json:"silence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HeartbeatReply) Reset() {
 	*x = HeartbeatReply{}
-	mi := &file_peer_v1_peer_proto_msgTypes[1]
+	mi := &file_peer_v1_peer_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -152,7 +223,7 @@ func (x *HeartbeatReply) String() string {
 func (*HeartbeatReply) ProtoMessage() {}
 
 func (x *HeartbeatReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[1]
+	mi := &file_peer_v1_peer_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -165,7 +236,7 @@ func (x *HeartbeatReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatReply.ProtoReflect.Descriptor instead.
 func (*HeartbeatReply) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{1}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *HeartbeatReply) GetNode() string {
@@ -196,6 +267,86 @@ func (x *HeartbeatReply) GetHeardYou() *durationpb.Duration {
 	return nil
 }
 
+func (x *HeartbeatReply) GetSilence() *Silence {
+	if x != nil {
+		return x.Silence
+	}
+	return nil
+}
+
+// A Silence is how long a boot was heard after the last ping of its watchdog.
+type Silence struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	BootId string                 `protobuf:"bytes,1,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	// From the last ping to the last heartbeat that came, on the neighbour's
+	// clock.
+	Lasted *durationpb.Duration `protobuf:"bytes,2,opt,name=lasted,proto3" json:"lasted,omitempty"`
+	// The longest time between two of these heartbeats, which bounds how much
+	// longer the boot may have lived unheard.
+	Gap           *durationpb.Duration `protobuf:"bytes,3,opt,name=gap,proto3" json:"gap,omitempty"`
+	Beats         int64                `protobuf:"varint,4,opt,name=beats,proto3" json:"beats,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Silence) Reset() {
+	*x = Silence{}
+	mi := &file_peer_v1_peer_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Silence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Silence) ProtoMessage() {}
+
+func (x *Silence) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Silence.ProtoReflect.Descriptor instead.
+func (*Silence) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Silence) GetBootId() string {
+	if x != nil {
+		return x.BootId
+	}
+	return ""
+}
+
+func (x *Silence) GetLasted() *durationpb.Duration {
+	if x != nil {
+		return x.Lasted
+	}
+	return nil
+}
+
+func (x *Silence) GetGap() *durationpb.Duration {
+	if x != nil {
+		return x.Gap
+	}
+	return nil
+}
+
+func (x *Silence) GetBeats() int64 {
+	if x != nil {
+		return x.Beats
+	}
+	return 0
+}
+
 // A Relay is a roll at second hand.
 type Relay struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -210,7 +361,7 @@ type Relay struct {
 
 func (x *Relay) Reset() {
 	*x = Relay{}
-	mi := &file_peer_v1_peer_proto_msgTypes[2]
+	mi := &file_peer_v1_peer_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -222,7 +373,7 @@ func (x *Relay) String() string {
 func (*Relay) ProtoMessage() {}
 
 func (x *Relay) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[2]
+	mi := &file_peer_v1_peer_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -235,7 +386,7 @@ func (x *Relay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relay.ProtoReflect.Descriptor instead.
 func (*Relay) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{2}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Relay) GetRoll() *Roll {
@@ -260,7 +411,7 @@ type StatementRequest struct {
 
 func (x *StatementRequest) Reset() {
 	*x = StatementRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[3]
+	mi := &file_peer_v1_peer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -272,7 +423,7 @@ func (x *StatementRequest) String() string {
 func (*StatementRequest) ProtoMessage() {}
 
 func (x *StatementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[3]
+	mi := &file_peer_v1_peer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -285,7 +436,7 @@ func (x *StatementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatementRequest.ProtoReflect.Descriptor instead.
 func (*StatementRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{3}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{5}
 }
 
 type StatementReply struct {
@@ -300,7 +451,7 @@ type StatementReply struct {
 
 func (x *StatementReply) Reset() {
 	*x = StatementReply{}
-	mi := &file_peer_v1_peer_proto_msgTypes[4]
+	mi := &file_peer_v1_peer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -312,7 +463,7 @@ func (x *StatementReply) String() string {
 func (*StatementReply) ProtoMessage() {}
 
 func (x *StatementReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[4]
+	mi := &file_peer_v1_peer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -325,7 +476,7 @@ func (x *StatementReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatementReply.ProtoReflect.Descriptor instead.
 func (*StatementReply) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{4}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StatementReply) GetNode() string {
@@ -362,7 +513,7 @@ type Roll struct {
 
 func (x *Roll) Reset() {
 	*x = Roll{}
-	mi := &file_peer_v1_peer_proto_msgTypes[5]
+	mi := &file_peer_v1_peer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -374,7 +525,7 @@ func (x *Roll) String() string {
 func (*Roll) ProtoMessage() {}
 
 func (x *Roll) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[5]
+	mi := &file_peer_v1_peer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -387,7 +538,7 @@ func (x *Roll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Roll.ProtoReflect.Descriptor instead.
 func (*Roll) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{5}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Roll) GetHistory() string {
@@ -436,7 +587,7 @@ type Epoch struct {
 
 func (x *Epoch) Reset() {
 	*x = Epoch{}
-	mi := &file_peer_v1_peer_proto_msgTypes[6]
+	mi := &file_peer_v1_peer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -448,7 +599,7 @@ func (x *Epoch) String() string {
 func (*Epoch) ProtoMessage() {}
 
 func (x *Epoch) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[6]
+	mi := &file_peer_v1_peer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -461,7 +612,7 @@ func (x *Epoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Epoch.ProtoReflect.Descriptor instead.
 func (*Epoch) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{6}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Epoch) GetNumber() int64 {
@@ -498,7 +649,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_peer_v1_peer_proto_msgTypes[7]
+	mi := &file_peer_v1_peer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +661,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[7]
+	mi := &file_peer_v1_peer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +674,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{7}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Entry) GetNode() string {
@@ -569,7 +720,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[8]
+	mi := &file_peer_v1_peer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -581,7 +732,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[8]
+	mi := &file_peer_v1_peer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -594,7 +745,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{8}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{10}
 }
 
 type StatusReply struct {
@@ -609,20 +760,21 @@ type StatusReply struct {
 	// Time left until the node may not pet any more; absent while unarmed.
 	PetLeft *durationpb.Duration `protobuf:"bytes,7,opt,name=pet_left,json=petLeft,proto3" json:"pet_left,omitempty"`
 	// Age of the best roll and how it was got: api, witness or relay.
-	RollAge       *durationpb.Duration `protobuf:"bytes,8,opt,name=roll_age,json=rollAge,proto3" json:"roll_age,omitempty"`
-	RollVia       string               `protobuf:"bytes,9,opt,name=roll_via,json=rollVia,proto3" json:"roll_via,omitempty"`
-	RollSerial    int64                `protobuf:"varint,10,opt,name=roll_serial,json=rollSerial,proto3" json:"roll_serial,omitempty"`
-	History       string               `protobuf:"bytes,11,opt,name=history,proto3" json:"history,omitempty"`
-	Peers         []*PeerStatus        `protobuf:"bytes,12,rep,name=peers,proto3" json:"peers,omitempty"`
-	Watchdog      *Watchdog            `protobuf:"bytes,13,opt,name=watchdog,proto3" json:"watchdog,omitempty"`
-	Version       string               `protobuf:"bytes,14,opt,name=version,proto3" json:"version,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RollAge        *durationpb.Duration `protobuf:"bytes,8,opt,name=roll_age,json=rollAge,proto3" json:"roll_age,omitempty"`
+	RollVia        string               `protobuf:"bytes,9,opt,name=roll_via,json=rollVia,proto3" json:"roll_via,omitempty"`
+	RollSerial     int64                `protobuf:"varint,10,opt,name=roll_serial,json=rollSerial,proto3" json:"roll_serial,omitempty"`
+	History        string               `protobuf:"bytes,11,opt,name=history,proto3" json:"history,omitempty"`
+	Peers          []*PeerStatus        `protobuf:"bytes,12,rep,name=peers,proto3" json:"peers,omitempty"`
+	Watchdog       *Watchdog            `protobuf:"bytes,13,opt,name=watchdog,proto3" json:"watchdog,omitempty"`
+	Version        string               `protobuf:"bytes,14,opt,name=version,proto3" json:"version,omitempty"`
+	WatchdogPolicy *WatchdogPolicy      `protobuf:"bytes,15,opt,name=watchdog_policy,json=watchdogPolicy,proto3" json:"watchdog_policy,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_peer_v1_peer_proto_msgTypes[9]
+	mi := &file_peer_v1_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -634,7 +786,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[9]
+	mi := &file_peer_v1_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -647,7 +799,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{9}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StatusReply) GetNode() string {
@@ -748,6 +900,110 @@ func (x *StatusReply) GetVersion() string {
 	return ""
 }
 
+func (x *StatusReply) GetWatchdogPolicy() *WatchdogPolicy {
+	if x != nil {
+		return x.WatchdogPolicy
+	}
+	return nil
+}
+
+// A WatchdogPolicy is what the agent chooses its device by.
+type WatchdogPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Hardware or Softdog.
+	Prefer string `protobuf:"bytes,1,opt,name=prefer,proto3" json:"prefer,omitempty"`
+	Device string `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
+	// Cooperate or TakeOver.
+	Systemd string `protobuf:"bytes,3,opt,name=systemd,proto3" json:"systemd,omitempty"`
+	// Whether the holder outlives the agent.
+	Outlives bool `protobuf:"varint,4,opt,name=outlives,proto3" json:"outlives,omitempty"`
+	// The bounds of the profile in force.
+	RealTimeout     *durationpb.Duration `protobuf:"bytes,5,opt,name=real_timeout,json=realTimeout,proto3" json:"real_timeout,omitempty"`
+	PetDelay        *durationpb.Duration `protobuf:"bytes,6,opt,name=pet_delay,json=petDelay,proto3" json:"pet_delay,omitempty"`
+	ShutdownTimeout *durationpb.Duration `protobuf:"bytes,7,opt,name=shutdown_timeout,json=shutdownTimeout,proto3" json:"shutdown_timeout,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *WatchdogPolicy) Reset() {
+	*x = WatchdogPolicy{}
+	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchdogPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchdogPolicy) ProtoMessage() {}
+
+func (x *WatchdogPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchdogPolicy.ProtoReflect.Descriptor instead.
+func (*WatchdogPolicy) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *WatchdogPolicy) GetPrefer() string {
+	if x != nil {
+		return x.Prefer
+	}
+	return ""
+}
+
+func (x *WatchdogPolicy) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *WatchdogPolicy) GetSystemd() string {
+	if x != nil {
+		return x.Systemd
+	}
+	return ""
+}
+
+func (x *WatchdogPolicy) GetOutlives() bool {
+	if x != nil {
+		return x.Outlives
+	}
+	return false
+}
+
+func (x *WatchdogPolicy) GetRealTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.RealTimeout
+	}
+	return nil
+}
+
+func (x *WatchdogPolicy) GetPetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.PetDelay
+	}
+	return nil
+}
+
+func (x *WatchdogPolicy) GetShutdownTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.ShutdownTimeout
+	}
+	return nil
+}
+
 type PeerStatus struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Node      string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -766,7 +1022,7 @@ type PeerStatus struct {
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_peer_v1_peer_proto_msgTypes[10]
+	mi := &file_peer_v1_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -778,7 +1034,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[10]
+	mi := &file_peer_v1_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -791,7 +1047,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{10}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PeerStatus) GetNode() string {
@@ -860,13 +1116,17 @@ type Watchdog struct {
 	WorstPetDelay *durationpb.Duration   `protobuf:"bytes,6,opt,name=worst_pet_delay,json=worstPetDelay,proto3" json:"worst_pet_delay,omitempty"`
 	Pets          uint64                 `protobuf:"varint,7,opt,name=pets,proto3" json:"pets,omitempty"`
 	LastError     string                 `protobuf:"bytes,8,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	// Whether a self-test with this driver and kernel has seen it reset the node.
+	Verified bool `protobuf:"varint,9,opt,name=verified,proto3" json:"verified,omitempty"`
+	// What came of the last self-test, in words; empty if there was none.
+	SelfTest      string `protobuf:"bytes,10,opt,name=self_test,json=selfTest,proto3" json:"self_test,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Watchdog) Reset() {
 	*x = Watchdog{}
-	mi := &file_peer_v1_peer_proto_msgTypes[11]
+	mi := &file_peer_v1_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +1138,7 @@ func (x *Watchdog) String() string {
 func (*Watchdog) ProtoMessage() {}
 
 func (x *Watchdog) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[11]
+	mi := &file_peer_v1_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +1151,7 @@ func (x *Watchdog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Watchdog.ProtoReflect.Descriptor instead.
 func (*Watchdog) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{11}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Watchdog) GetDriver() string {
@@ -950,6 +1210,20 @@ func (x *Watchdog) GetLastError() string {
 	return ""
 }
 
+func (x *Watchdog) GetVerified() bool {
+	if x != nil {
+		return x.Verified
+	}
+	return false
+}
+
+func (x *Watchdog) GetSelfTest() string {
+	if x != nil {
+		return x.SelfTest
+	}
+	return ""
+}
+
 type WhyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -958,7 +1232,7 @@ type WhyRequest struct {
 
 func (x *WhyRequest) Reset() {
 	*x = WhyRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_peer_v1_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -970,7 +1244,7 @@ func (x *WhyRequest) String() string {
 func (*WhyRequest) ProtoMessage() {}
 
 func (x *WhyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_peer_v1_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -983,7 +1257,7 @@ func (x *WhyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyRequest.ProtoReflect.Descriptor instead.
 func (*WhyRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{12}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{15}
 }
 
 type WhyReply struct {
@@ -995,7 +1269,7 @@ type WhyReply struct {
 
 func (x *WhyReply) Reset() {
 	*x = WhyReply{}
-	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_peer_v1_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1281,7 @@ func (x *WhyReply) String() string {
 func (*WhyReply) ProtoMessage() {}
 
 func (x *WhyReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_peer_v1_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1294,7 @@ func (x *WhyReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyReply.ProtoReflect.Descriptor instead.
 func (*WhyReply) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{13}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WhyReply) GetDecisions() []*Decision {
@@ -1042,7 +1316,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_peer_v1_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1328,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_peer_v1_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1341,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Decision) GetAge() *durationpb.Duration {
@@ -1091,19 +1365,206 @@ func (x *Decision) GetWhat() string {
 	return ""
 }
 
+type SelfTestRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Begin the test if every check passes. Else only check.
+	Begin         bool `protobuf:"varint,1,opt,name=begin,proto3" json:"begin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SelfTestRequest) Reset() {
+	*x = SelfTestRequest{}
+	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SelfTestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SelfTestRequest) ProtoMessage() {}
+
+func (x *SelfTestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SelfTestRequest.ProtoReflect.Descriptor instead.
+func (*SelfTestRequest) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SelfTestRequest) GetBegin() bool {
+	if x != nil {
+		return x.Begin
+	}
+	return false
+}
+
+type SelfTestReply struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Checks []*Check               `protobuf:"bytes,1,rep,name=checks,proto3" json:"checks,omitempty"`
+	// The device has got its last ping.
+	Begun bool `protobuf:"varint,2,opt,name=begun,proto3" json:"begun,omitempty"`
+	// T of the test, and the longest time until the reset by what is known.
+	Timeout       *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Within        *durationpb.Duration `protobuf:"bytes,4,opt,name=within,proto3" json:"within,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SelfTestReply) Reset() {
+	*x = SelfTestReply{}
+	mi := &file_peer_v1_peer_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SelfTestReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SelfTestReply) ProtoMessage() {}
+
+func (x *SelfTestReply) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SelfTestReply.ProtoReflect.Descriptor instead.
+func (*SelfTestReply) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SelfTestReply) GetChecks() []*Check {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+func (x *SelfTestReply) GetBegun() bool {
+	if x != nil {
+		return x.Begun
+	}
+	return false
+}
+
+func (x *SelfTestReply) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *SelfTestReply) GetWithin() *durationpb.Duration {
+	if x != nil {
+		return x.Within
+	}
+	return nil
+}
+
+// A Check is one condition of a self-test.
+type Check struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Ok    bool                   `protobuf:"varint,2,opt,name=ok,proto3" json:"ok,omitempty"`
+	// What was found, and what to do where it is not ok.
+	What          string `protobuf:"bytes,3,opt,name=what,proto3" json:"what,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Check) Reset() {
+	*x = Check{}
+	mi := &file_peer_v1_peer_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Check) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Check) ProtoMessage() {}
+
+func (x *Check) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Check.ProtoReflect.Descriptor instead.
+func (*Check) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Check) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Check) GetOk() bool {
+	if x != nil {
+		return x.Ok
+	}
+	return false
+}
+
+func (x *Check) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
 var File_peer_v1_peer_proto protoreflect.FileDescriptor
 
 const file_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
-	"\x12peer/v1/peer.proto\x12\x0epicket.peer.v1\x1a\x1egoogle/protobuf/duration.proto\"?\n" +
+	"\x12peer/v1/peer.proto\x12\x0epicket.peer.v1\x1a\x1egoogle/protobuf/duration.proto\"v\n" +
 	"\x10HeartbeatRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
-	"\aboot_id\x18\x02 \x01(\tR\x06bootId\"\xa2\x01\n" +
+	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x125\n" +
+	"\tself_test\x18\x03 \x01(\v2\x18.picket.peer.v1.SelfTestR\bselfTest\"W\n" +
+	"\bSelfTest\x12\x17\n" +
+	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x122\n" +
+	"\apet_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06petAge\"\xd5\x01\n" +
 	"\x0eHeartbeatReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12+\n" +
 	"\x05relay\x18\x03 \x01(\v2\x15.picket.peer.v1.RelayR\x05relay\x126\n" +
-	"\theard_you\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bheardYou\"^\n" +
+	"\theard_you\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bheardYou\x121\n" +
+	"\asilence\x18\x05 \x01(\v2\x17.picket.peer.v1.SilenceR\asilence\"\x98\x01\n" +
+	"\aSilence\x12\x17\n" +
+	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x121\n" +
+	"\x06lasted\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06lasted\x12+\n" +
+	"\x03gap\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03gap\x12\x14\n" +
+	"\x05beats\x18\x04 \x01(\x03R\x05beats\"^\n" +
 	"\x05Relay\x12(\n" +
 	"\x04roll\x18\x01 \x01(\v2\x14.picket.peer.v1.RollR\x04roll\x12+\n" +
 	"\x03age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03age\"\x12\n" +
@@ -1133,7 +1594,7 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fSTATE_SUSPECTED\x10\x01\x12\x12\n" +
 	"\x0eSTATE_WITHHELD\x10\x02\"\x0f\n" +
-	"\rStatusRequest\"\xda\x03\n" +
+	"\rStatusRequest\"\xa3\x04\n" +
 	"\vStatusReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x14\n" +
@@ -1150,7 +1611,16 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\ahistory\x18\v \x01(\tR\ahistory\x120\n" +
 	"\x05peers\x18\f \x03(\v2\x1a.picket.peer.v1.PeerStatusR\x05peers\x124\n" +
 	"\bwatchdog\x18\r \x01(\v2\x18.picket.peer.v1.WatchdogR\bwatchdog\x12\x18\n" +
-	"\aversion\x18\x0e \x01(\tR\aversion\"\xaa\x02\n" +
+	"\aversion\x18\x0e \x01(\tR\aversion\x12G\n" +
+	"\x0fwatchdog_policy\x18\x0f \x01(\v2\x1e.picket.peer.v1.WatchdogPolicyR\x0ewatchdogPolicy\"\xb2\x02\n" +
+	"\x0eWatchdogPolicy\x12\x16\n" +
+	"\x06prefer\x18\x01 \x01(\tR\x06prefer\x12\x16\n" +
+	"\x06device\x18\x02 \x01(\tR\x06device\x12\x18\n" +
+	"\asystemd\x18\x03 \x01(\tR\asystemd\x12\x1a\n" +
+	"\boutlives\x18\x04 \x01(\bR\boutlives\x12<\n" +
+	"\freal_timeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vrealTimeout\x126\n" +
+	"\tpet_delay\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\bpetDelay\x12D\n" +
+	"\x10shutdown_timeout\x18\a \x01(\v2\x19.google.protobuf.DurationR\x0fshutdownTimeout\"\xaa\x02\n" +
 	"\n" +
 	"PeerStatus\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1c\n" +
@@ -1161,7 +1631,7 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\aout_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x06outAge\x120\n" +
 	"\x06in_age\x18\a \x01(\v2\x19.google.protobuf.DurationR\x05inAge\x128\n" +
 	"\n" +
-	"round_trip\x18\b \x01(\v2\x19.google.protobuf.DurationR\troundTrip\"\x8d\x02\n" +
+	"round_trip\x18\b \x01(\v2\x19.google.protobuf.DurationR\troundTrip\"\xc6\x02\n" +
 	"\bWatchdog\x12\x16\n" +
 	"\x06driver\x18\x01 \x01(\tR\x06driver\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x123\n" +
@@ -1171,7 +1641,10 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x0fworst_pet_delay\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\rworstPetDelay\x12\x12\n" +
 	"\x04pets\x18\a \x01(\x04R\x04pets\x12\x1d\n" +
 	"\n" +
-	"last_error\x18\b \x01(\tR\tlastError\"\f\n" +
+	"last_error\x18\b \x01(\tR\tlastError\x12\x1a\n" +
+	"\bverified\x18\t \x01(\bR\bverified\x12\x1b\n" +
+	"\tself_test\x18\n" +
+	" \x01(\tR\bselfTest\"\f\n" +
 	"\n" +
 	"WhyRequest\"B\n" +
 	"\bWhyReply\x126\n" +
@@ -1179,13 +1652,25 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\bDecision\x12+\n" +
 	"\x03age\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x03age\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x12\n" +
+	"\x04what\x18\x03 \x01(\tR\x04what\"'\n" +
+	"\x0fSelfTestRequest\x12\x14\n" +
+	"\x05begin\x18\x01 \x01(\bR\x05begin\"\xbc\x01\n" +
+	"\rSelfTestReply\x12-\n" +
+	"\x06checks\x18\x01 \x03(\v2\x15.picket.peer.v1.CheckR\x06checks\x12\x14\n" +
+	"\x05begun\x18\x02 \x01(\bR\x05begun\x123\n" +
+	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x121\n" +
+	"\x06within\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06within\"?\n" +
+	"\x05Check\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
+	"\x02ok\x18\x02 \x01(\bR\x02ok\x12\x12\n" +
 	"\x04what\x18\x03 \x01(\tR\x04what2\xa4\x01\n" +
 	"\x04Peer\x12M\n" +
 	"\tHeartbeat\x12 .picket.peer.v1.HeartbeatRequest\x1a\x1e.picket.peer.v1.HeartbeatReply\x12M\n" +
-	"\tStatement\x12 .picket.peer.v1.StatementRequest\x1a\x1e.picket.peer.v1.StatementReply2\x8a\x01\n" +
+	"\tStatement\x12 .picket.peer.v1.StatementRequest\x1a\x1e.picket.peer.v1.StatementReply2\xd6\x01\n" +
 	"\x05Admin\x12D\n" +
 	"\x06Status\x12\x1d.picket.peer.v1.StatusRequest\x1a\x1b.picket.peer.v1.StatusReply\x12;\n" +
-	"\x03Why\x12\x1a.picket.peer.v1.WhyRequest\x1a\x18.picket.peer.v1.WhyReplyB3Z1github.com/picket-dev/picket/proto/peer/v1;peerv1b\x06proto3"
+	"\x03Why\x12\x1a.picket.peer.v1.WhyRequest\x1a\x18.picket.peer.v1.WhyReply\x12J\n" +
+	"\bSelfTest\x12\x1f.picket.peer.v1.SelfTestRequest\x1a\x1d.picket.peer.v1.SelfTestReplyB3Z1github.com/picket-dev/picket/proto/peer/v1;peerv1b\x06proto3"
 
 var (
 	file_peer_v1_peer_proto_rawDescOnce sync.Once
@@ -1200,60 +1685,80 @@ func file_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_peer_v1_peer_proto_goTypes = []any{
 	(Entry_State)(0),            // 0: picket.peer.v1.Entry.State
 	(*HeartbeatRequest)(nil),    // 1: picket.peer.v1.HeartbeatRequest
-	(*HeartbeatReply)(nil),      // 2: picket.peer.v1.HeartbeatReply
-	(*Relay)(nil),               // 3: picket.peer.v1.Relay
-	(*StatementRequest)(nil),    // 4: picket.peer.v1.StatementRequest
-	(*StatementReply)(nil),      // 5: picket.peer.v1.StatementReply
-	(*Roll)(nil),                // 6: picket.peer.v1.Roll
-	(*Epoch)(nil),               // 7: picket.peer.v1.Epoch
-	(*Entry)(nil),               // 8: picket.peer.v1.Entry
-	(*StatusRequest)(nil),       // 9: picket.peer.v1.StatusRequest
-	(*StatusReply)(nil),         // 10: picket.peer.v1.StatusReply
-	(*PeerStatus)(nil),          // 11: picket.peer.v1.PeerStatus
-	(*Watchdog)(nil),            // 12: picket.peer.v1.Watchdog
-	(*WhyRequest)(nil),          // 13: picket.peer.v1.WhyRequest
-	(*WhyReply)(nil),            // 14: picket.peer.v1.WhyReply
-	(*Decision)(nil),            // 15: picket.peer.v1.Decision
-	(*durationpb.Duration)(nil), // 16: google.protobuf.Duration
+	(*SelfTest)(nil),            // 2: picket.peer.v1.SelfTest
+	(*HeartbeatReply)(nil),      // 3: picket.peer.v1.HeartbeatReply
+	(*Silence)(nil),             // 4: picket.peer.v1.Silence
+	(*Relay)(nil),               // 5: picket.peer.v1.Relay
+	(*StatementRequest)(nil),    // 6: picket.peer.v1.StatementRequest
+	(*StatementReply)(nil),      // 7: picket.peer.v1.StatementReply
+	(*Roll)(nil),                // 8: picket.peer.v1.Roll
+	(*Epoch)(nil),               // 9: picket.peer.v1.Epoch
+	(*Entry)(nil),               // 10: picket.peer.v1.Entry
+	(*StatusRequest)(nil),       // 11: picket.peer.v1.StatusRequest
+	(*StatusReply)(nil),         // 12: picket.peer.v1.StatusReply
+	(*WatchdogPolicy)(nil),      // 13: picket.peer.v1.WatchdogPolicy
+	(*PeerStatus)(nil),          // 14: picket.peer.v1.PeerStatus
+	(*Watchdog)(nil),            // 15: picket.peer.v1.Watchdog
+	(*WhyRequest)(nil),          // 16: picket.peer.v1.WhyRequest
+	(*WhyReply)(nil),            // 17: picket.peer.v1.WhyReply
+	(*Decision)(nil),            // 18: picket.peer.v1.Decision
+	(*SelfTestRequest)(nil),     // 19: picket.peer.v1.SelfTestRequest
+	(*SelfTestReply)(nil),       // 20: picket.peer.v1.SelfTestReply
+	(*Check)(nil),               // 21: picket.peer.v1.Check
+	(*durationpb.Duration)(nil), // 22: google.protobuf.Duration
 }
 var file_peer_v1_peer_proto_depIdxs = []int32{
-	3,  // 0: picket.peer.v1.HeartbeatReply.relay:type_name -> picket.peer.v1.Relay
-	16, // 1: picket.peer.v1.HeartbeatReply.heard_you:type_name -> google.protobuf.Duration
-	6,  // 2: picket.peer.v1.Relay.roll:type_name -> picket.peer.v1.Roll
-	16, // 3: picket.peer.v1.Relay.age:type_name -> google.protobuf.Duration
-	6,  // 4: picket.peer.v1.StatementReply.roll:type_name -> picket.peer.v1.Roll
-	7,  // 5: picket.peer.v1.Roll.epochs:type_name -> picket.peer.v1.Epoch
-	8,  // 6: picket.peer.v1.Roll.entries:type_name -> picket.peer.v1.Entry
-	16, // 7: picket.peer.v1.Roll.poll_every:type_name -> google.protobuf.Duration
-	0,  // 8: picket.peer.v1.Entry.state:type_name -> picket.peer.v1.Entry.State
-	16, // 9: picket.peer.v1.StatusReply.pet_left:type_name -> google.protobuf.Duration
-	16, // 10: picket.peer.v1.StatusReply.roll_age:type_name -> google.protobuf.Duration
-	11, // 11: picket.peer.v1.StatusReply.peers:type_name -> picket.peer.v1.PeerStatus
-	12, // 12: picket.peer.v1.StatusReply.watchdog:type_name -> picket.peer.v1.Watchdog
-	16, // 13: picket.peer.v1.PeerStatus.out_age:type_name -> google.protobuf.Duration
-	16, // 14: picket.peer.v1.PeerStatus.in_age:type_name -> google.protobuf.Duration
-	16, // 15: picket.peer.v1.PeerStatus.round_trip:type_name -> google.protobuf.Duration
-	16, // 16: picket.peer.v1.Watchdog.timeout:type_name -> google.protobuf.Duration
-	16, // 17: picket.peer.v1.Watchdog.worst_pet_delay:type_name -> google.protobuf.Duration
-	15, // 18: picket.peer.v1.WhyReply.decisions:type_name -> picket.peer.v1.Decision
-	16, // 19: picket.peer.v1.Decision.age:type_name -> google.protobuf.Duration
-	1,  // 20: picket.peer.v1.Peer.Heartbeat:input_type -> picket.peer.v1.HeartbeatRequest
-	4,  // 21: picket.peer.v1.Peer.Statement:input_type -> picket.peer.v1.StatementRequest
-	9,  // 22: picket.peer.v1.Admin.Status:input_type -> picket.peer.v1.StatusRequest
-	13, // 23: picket.peer.v1.Admin.Why:input_type -> picket.peer.v1.WhyRequest
-	2,  // 24: picket.peer.v1.Peer.Heartbeat:output_type -> picket.peer.v1.HeartbeatReply
-	5,  // 25: picket.peer.v1.Peer.Statement:output_type -> picket.peer.v1.StatementReply
-	10, // 26: picket.peer.v1.Admin.Status:output_type -> picket.peer.v1.StatusReply
-	14, // 27: picket.peer.v1.Admin.Why:output_type -> picket.peer.v1.WhyReply
-	24, // [24:28] is the sub-list for method output_type
-	20, // [20:24] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	2,  // 0: picket.peer.v1.HeartbeatRequest.self_test:type_name -> picket.peer.v1.SelfTest
+	22, // 1: picket.peer.v1.SelfTest.pet_age:type_name -> google.protobuf.Duration
+	5,  // 2: picket.peer.v1.HeartbeatReply.relay:type_name -> picket.peer.v1.Relay
+	22, // 3: picket.peer.v1.HeartbeatReply.heard_you:type_name -> google.protobuf.Duration
+	4,  // 4: picket.peer.v1.HeartbeatReply.silence:type_name -> picket.peer.v1.Silence
+	22, // 5: picket.peer.v1.Silence.lasted:type_name -> google.protobuf.Duration
+	22, // 6: picket.peer.v1.Silence.gap:type_name -> google.protobuf.Duration
+	8,  // 7: picket.peer.v1.Relay.roll:type_name -> picket.peer.v1.Roll
+	22, // 8: picket.peer.v1.Relay.age:type_name -> google.protobuf.Duration
+	8,  // 9: picket.peer.v1.StatementReply.roll:type_name -> picket.peer.v1.Roll
+	9,  // 10: picket.peer.v1.Roll.epochs:type_name -> picket.peer.v1.Epoch
+	10, // 11: picket.peer.v1.Roll.entries:type_name -> picket.peer.v1.Entry
+	22, // 12: picket.peer.v1.Roll.poll_every:type_name -> google.protobuf.Duration
+	0,  // 13: picket.peer.v1.Entry.state:type_name -> picket.peer.v1.Entry.State
+	22, // 14: picket.peer.v1.StatusReply.pet_left:type_name -> google.protobuf.Duration
+	22, // 15: picket.peer.v1.StatusReply.roll_age:type_name -> google.protobuf.Duration
+	14, // 16: picket.peer.v1.StatusReply.peers:type_name -> picket.peer.v1.PeerStatus
+	15, // 17: picket.peer.v1.StatusReply.watchdog:type_name -> picket.peer.v1.Watchdog
+	13, // 18: picket.peer.v1.StatusReply.watchdog_policy:type_name -> picket.peer.v1.WatchdogPolicy
+	22, // 19: picket.peer.v1.WatchdogPolicy.real_timeout:type_name -> google.protobuf.Duration
+	22, // 20: picket.peer.v1.WatchdogPolicy.pet_delay:type_name -> google.protobuf.Duration
+	22, // 21: picket.peer.v1.WatchdogPolicy.shutdown_timeout:type_name -> google.protobuf.Duration
+	22, // 22: picket.peer.v1.PeerStatus.out_age:type_name -> google.protobuf.Duration
+	22, // 23: picket.peer.v1.PeerStatus.in_age:type_name -> google.protobuf.Duration
+	22, // 24: picket.peer.v1.PeerStatus.round_trip:type_name -> google.protobuf.Duration
+	22, // 25: picket.peer.v1.Watchdog.timeout:type_name -> google.protobuf.Duration
+	22, // 26: picket.peer.v1.Watchdog.worst_pet_delay:type_name -> google.protobuf.Duration
+	18, // 27: picket.peer.v1.WhyReply.decisions:type_name -> picket.peer.v1.Decision
+	22, // 28: picket.peer.v1.Decision.age:type_name -> google.protobuf.Duration
+	21, // 29: picket.peer.v1.SelfTestReply.checks:type_name -> picket.peer.v1.Check
+	22, // 30: picket.peer.v1.SelfTestReply.timeout:type_name -> google.protobuf.Duration
+	22, // 31: picket.peer.v1.SelfTestReply.within:type_name -> google.protobuf.Duration
+	1,  // 32: picket.peer.v1.Peer.Heartbeat:input_type -> picket.peer.v1.HeartbeatRequest
+	6,  // 33: picket.peer.v1.Peer.Statement:input_type -> picket.peer.v1.StatementRequest
+	11, // 34: picket.peer.v1.Admin.Status:input_type -> picket.peer.v1.StatusRequest
+	16, // 35: picket.peer.v1.Admin.Why:input_type -> picket.peer.v1.WhyRequest
+	19, // 36: picket.peer.v1.Admin.SelfTest:input_type -> picket.peer.v1.SelfTestRequest
+	3,  // 37: picket.peer.v1.Peer.Heartbeat:output_type -> picket.peer.v1.HeartbeatReply
+	7,  // 38: picket.peer.v1.Peer.Statement:output_type -> picket.peer.v1.StatementReply
+	12, // 39: picket.peer.v1.Admin.Status:output_type -> picket.peer.v1.StatusReply
+	17, // 40: picket.peer.v1.Admin.Why:output_type -> picket.peer.v1.WhyReply
+	20, // 41: picket.peer.v1.Admin.SelfTest:output_type -> picket.peer.v1.SelfTestReply
+	37, // [37:42] is the sub-list for method output_type
+	32, // [32:37] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_peer_v1_peer_proto_init() }
@@ -1267,7 +1772,7 @@ func file_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_v1_peer_proto_rawDesc), len(file_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

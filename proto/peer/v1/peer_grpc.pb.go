@@ -171,8 +171,9 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	Admin_Status_FullMethodName = "/picket.peer.v1.Admin/Status"
-	Admin_Why_FullMethodName    = "/picket.peer.v1.Admin/Why"
+	Admin_Status_FullMethodName   = "/picket.peer.v1.Admin/Status"
+	Admin_Why_FullMethodName      = "/picket.peer.v1.Admin/Why"
+	Admin_SelfTest_FullMethodName = "/picket.peer.v1.Admin/SelfTest"
 )
 
 // AdminClient is the client API for Admin service.
@@ -185,6 +186,9 @@ type AdminClient interface {
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusReply, error)
 	// Why returns the log of the core's decisions, oldest first.
 	Why(ctx context.Context, in *WhyRequest, opts ...grpc.CallOption) (*WhyReply, error)
+	// SelfTest checks whether the watchdog can be tested, and begins the test if
+	// it was asked to: the node is then reset by its watchdog.
+	SelfTest(ctx context.Context, in *SelfTestRequest, opts ...grpc.CallOption) (*SelfTestReply, error)
 }
 
 type adminClient struct {
@@ -215,6 +219,16 @@ func (c *adminClient) Why(ctx context.Context, in *WhyRequest, opts ...grpc.Call
 	return out, nil
 }
 
+func (c *adminClient) SelfTest(ctx context.Context, in *SelfTestRequest, opts ...grpc.CallOption) (*SelfTestReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SelfTestReply)
+	err := c.cc.Invoke(ctx, Admin_SelfTest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -225,6 +239,9 @@ type AdminServer interface {
 	Status(context.Context, *StatusRequest) (*StatusReply, error)
 	// Why returns the log of the core's decisions, oldest first.
 	Why(context.Context, *WhyRequest) (*WhyReply, error)
+	// SelfTest checks whether the watchdog can be tested, and begins the test if
+	// it was asked to: the node is then reset by its watchdog.
+	SelfTest(context.Context, *SelfTestRequest) (*SelfTestReply, error)
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -240,6 +257,9 @@ func (UnimplementedAdminServer) Status(context.Context, *StatusRequest) (*Status
 }
 func (UnimplementedAdminServer) Why(context.Context, *WhyRequest) (*WhyReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Why not implemented")
+}
+func (UnimplementedAdminServer) SelfTest(context.Context, *SelfTestRequest) (*SelfTestReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method SelfTest not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -298,6 +318,24 @@ func _Admin_Why_Handler(srv interface{}, ctx context.Context, dec func(interface
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_SelfTest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SelfTestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).SelfTest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_SelfTest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).SelfTest(ctx, req.(*SelfTestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -312,6 +350,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Why",
 			Handler:    _Admin_Why_Handler,
+		},
+		{
+			MethodName: "SelfTest",
+			Handler:    _Admin_SelfTest_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
