@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,16 +15,16 @@ import (
 
 // standInLogin plays logind.
 type standInLogin struct {
-	conn      *dbus.Conn
-	preparing bool
-	asked     chan []string
-	inhibitor *os.File // our end of the last one
+	conn       *dbus.Conn
+	preparing  atomic.Bool
+	asked      chan []string
+	inhibitors chan *os.File // our ends
 }
 
 func newStandInLogin(t *testing.T) (*standInLogin, *Login) {
 	t.Helper()
 	socket := startBus(t)
-	s := &standInLogin{conn: serve(t, socket, loginName), asked: make(chan []string, 4)}
+	s := &standInLogin{conn: serve(t, socket, loginName), asked: make(chan []string, 4), inhibitors: make(chan *os.File, 4)}
 	for _, iface := range []string{loginInterface, "org.freedesktop.DBus.Properties"} {
 		if err := s.conn.ExportMethodTable(map[string]any{"Inhibit": s.inhibit, "Get": s.get}, loginPath, iface); err != nil {
 			t.Fatal(err)
@@ -42,13 +43,13 @@ func (s *standInLogin) inhibit(what, who, why, mode string) (dbus.UnixFD, *dbus.
 	if err != nil {
 		return 0, dbus.MakeFailedError(err)
 	}
-	s.inhibitor = r
+	s.inhibitors <- r
 	s.asked <- []string{what, who, why, mode}
 	return dbus.UnixFD(w.Fd()), nil
 }
 
 func (s *standInLogin) get(_, _ string) (dbus.Variant, *dbus.Error) {
-	return dbus.MakeVariant(s.preparing), nil
+	return dbus.MakeVariant(s.preparing.Load()), nil
 }
 
 func (s *standInLogin) prepare(t *testing.T, begins bool) {
@@ -68,7 +69,7 @@ func TestInhibitors(t *testing.T) {
 		if d := cmp.Diff([]string{"sleep", "Picket", "because", mode}, <-s.asked); d != "" {
 			t.Error(d)
 		}
-		if err := errors.Join(inhibitor.Close(), s.inhibitor.Close()); err != nil {
+		if err := errors.Join(inhibitor.Close(), (<-s.inhibitors).Close()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -78,7 +79,7 @@ func TestWatchShutdown(t *testing.T) {
 	s, l := newStandInLogin(t)
 	ctx, cancel := context.WithCancel(limited(t))
 	began, ended := make(chan bool, 4), make(chan error, 1)
-	s.preparing = true
+	s.preparing.Store(true)
 	go func() { ended <- l.WatchShutdown(ctx, func() { began <- true }) }()
 	<-began // it was under way already, and the signals are on their way from here on
 	s.prepare(t, false)
@@ -96,7 +97,7 @@ func TestWatchShutdown(t *testing.T) {
 func TestWatchShutdownEndsWithTheBus(t *testing.T) {
 	s, l := newStandInLogin(t)
 	began, ended := make(chan bool, 1), make(chan error, 1)
-	s.preparing = true
+	s.preparing.Store(true)
 	go func() { ended <- l.WatchShutdown(limited(t), func() { began <- true }) }()
 	<-began
 	_ = l.Close()

@@ -38,8 +38,8 @@ func TestServiceStartsAndStops(t *testing.T) {
 	if err := m.Start(ctx, holder()); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.started) != len(wire()) {
-		t.Errorf("started with %v, want all of %v", s.started, wire())
+	if started := s.told(); len(started) != len(wire()) {
+		t.Errorf("started with %v, want all of %v", started, wire())
 	}
 	state, err := m.Inspect(ctx, unitName)
 	if d := cmp.Diff(State{Active: "active", Sub: "running", PID: 4711, Stored: 1}, state); d != "" || err != nil || !state.Running() {
@@ -48,7 +48,7 @@ func TestServiceStartsAndStops(t *testing.T) {
 	if err := errors.Join(m.Stop(ctx, unitName), m.Stop(ctx, unitName)); err != nil {
 		t.Errorf("stop it twice: %v", err)
 	}
-	if d := cmp.Diff([]string{"start " + unitName, "stop " + unitName}, s.calls); d != "" {
+	if d := cmp.Diff([]string{"start " + unitName, "stop " + unitName}, s.heard()); d != "" {
 		t.Error(d)
 	}
 }
@@ -66,15 +66,17 @@ func TestOlderSystemds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, m := newStandIn(t)
-			for _, p := range tt.unknown {
-				delete(s.known, p)
-			}
-			s.noRealTime = tt.kernel
+			s.change(func() {
+				for _, p := range tt.unknown {
+					delete(s.known, p)
+				}
+				s.noRealTime = tt.kernel
+			})
 			err := m.Start(limited(t), holder())
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("error %v, want one that says %q", err, tt.want)
 			}
-			if d := cmp.Diff(tt.calls, s.calls); d != "" {
+			if d := cmp.Diff(tt.calls, s.heard()); d != "" {
 				t.Error(d)
 			}
 		})
@@ -84,12 +86,12 @@ func TestOlderSystemds(t *testing.T) {
 // A service that does not come up is stopped, and the error says what to do.
 func TestAFailedStartLeavesNothing(t *testing.T) {
 	s, m := newStandIn(t)
-	s.result, s.status = "failed", exitExec
+	s.change(func() { s.result, s.status = "failed", exitExec })
 	err := m.Start(limited(t), holder())
 	if err == nil || !strings.Contains(err.Error(), "noexec") {
 		t.Errorf("error %v, want the remedy", err)
 	}
-	if d := cmp.Diff([]string{"start " + unitName, "stop " + unitName}, s.calls); d != "" {
+	if d := cmp.Diff([]string{"start " + unitName, "stop " + unitName}, s.heard()); d != "" {
 		t.Error(d)
 	}
 }
@@ -107,8 +109,8 @@ func TestWatchdogProperties(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"RuntimeWatchdogUSec", "RebootWatchdogUSec"} {
-		if s.properties[name].Value() != uint64(0) {
-			t.Errorf("%s is %v", name, s.properties[name])
+		if got, _ := s.get("", name); got.Value() != uint64(0) {
+			t.Errorf("%s is %v", name, got)
 		}
 	}
 	if err := m.SetRuntimeWatchdog(ctx, DeviceDefault); err != nil {
@@ -122,15 +124,17 @@ func TestWatchdogProperties(t *testing.T) {
 func TestWatchdogPropertiesOfAnOldManager(t *testing.T) {
 	s, m := newStandIn(t)
 	ctx := limited(t)
-	s.properties["ShutdownWatchdogUSec"] = s.properties["RebootWatchdogUSec"]
-	delete(s.properties, "RebootWatchdogUSec")
-	delete(s.properties, "WatchdogDevice")
+	s.change(func() {
+		s.properties["ShutdownWatchdogUSec"] = s.properties["RebootWatchdogUSec"]
+		delete(s.properties, "RebootWatchdogUSec")
+		delete(s.properties, "WatchdogDevice")
+	})
 	reboot, err1 := m.RebootWatchdog(ctx)
 	device, err2 := m.WatchdogDevice(ctx)
 	if err := errors.Join(err1, err2, m.SetRebootWatchdog(ctx, time.Minute)); err != nil || reboot != 10*time.Minute || device != "" {
 		t.Errorf("%v, %q, %v", reboot, device, err)
 	}
-	if got := s.properties["ShutdownWatchdogUSec"].Value(); got != uint64(60_000_000) {
+	if got, _ := s.get("", "ShutdownWatchdogUSec"); got.Value() != uint64(60_000_000) {
 		t.Errorf("set to %v", got)
 	}
 }
@@ -141,9 +145,7 @@ func TestStopping(t *testing.T) {
 	if stopping, err := m.Stopping(ctx); stopping || err != nil {
 		t.Errorf("a running system: %v, %v", stopping, err)
 	}
-	s.mu.Lock()
-	s.properties["SystemState"] = dbus.MakeVariant("stopping")
-	s.mu.Unlock()
+	s.change(func() { s.properties["SystemState"] = dbus.MakeVariant("stopping") })
 	if stopping, err := m.Stopping(ctx); !stopping || err != nil {
 		t.Errorf("a stopping system: %v, %v", stopping, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,7 +42,6 @@ func startBus(t *testing.T) string {
 		t.Fatal(err)
 	}
 	daemon := exec.Command(binary, "--nofork", "--print-address", "--config-file="+config)
-	daemon.Stderr = os.Stderr
 	daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := daemon.StdoutPipe()
 	if err != nil {
@@ -141,6 +141,27 @@ func newStandIn(t *testing.T) (*standIn, *Manager) {
 	}
 	t.Cleanup(m.Close)
 	return s, m
+}
+
+// change changes what the stand-in is like.
+func (s *standIn) change(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+// told returns what the service was last started with.
+func (s *standIn) told() map[string]dbus.Variant {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.started)
+}
+
+// heard returns the jobs so far.
+func (s *standIn) heard() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls)
 }
 
 func (s *standIn) get(_, name string) (dbus.Variant, *dbus.Error) {
