@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -239,3 +240,8 @@ func (p *Plane) Dir() string { return p.opts.Dir }
 func (p *Plane) Kubeconfig() string { return p.path("admin.kubeconfig") }
 
 func (p *Plane) path(name string) string { return filepath.Join(p.opts.Dir, name) }
+
+// AddrPort is the API server's own address.
+func (p *Plane) AddrPort() netip.AddrPort {
+	return netip.AddrPortFrom(p.opts.Addr, uint16(p.apiPort))
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/picket-dev/picket/proto/api/client"
+	"github.com/picket-dev/picket/proto/timing"
+	"github.com/picket-dev/picket/test/cluster/controlplane"
+	"github.com/picket-dev/picket/test/cluster/proc"
+	"github.com/picket-dev/picket/test/cluster/rawclock"
+	"github.com/picket-dev/picket/test/cluster/stage"
+	"github.com/picket-dev/picket/test/lab/network"
+	"github.com/picket-dev/picket/test/lab/vm"
+)
+
+// A lab is a cluster of virtual machines with Picket on it.
+type lab struct {
+	opts    options
+	profile timing.Profile
+
+	plane      *controlplane.Plane
+	client     *client.Client
+	nodes      []*node
+	taints     *stage.Taints
+	endpoints  *endpoints
+	controller *proc.Process
+
+	playing sync.Mutex // one scenario at a time
+
+	mu   sync.Mutex
+	out  io.Writer
+	zero time.Duration // raw time from which the lines count
+}
+
+func newLab(o options, out io.Writer) *lab {
+	return &lab{opts: o, out: out, zero: rawclock.Now()}
+}
+
+// say prints a line with the time since the lab's start, or the scenario's.
+func (l *lab) say(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := rawclock.Now() - l.zero
+	fmt.Fprintf(l.out, "%+8.2f s  %s\n", at.Seconds(), fmt.Sprintf(format, args...))
+}
+
+// path is that of a file of the lab's.
+func (l *lab) path(name string) string { return filepath.Join(l.opts.Dir, name) }
+
+// start brings everything up and returns when all nodes are armed.
+func (l *lab) start(ctx context.Context) (err error) {
+	if l.profile, err = timing.Named(l.opts.Profile); err != nil {
+		return err
+	}
+	if err := network.New(ctx, l.opts.Nodes); err != nil {
+		return err
+	}
+	if err := l.startPlane(ctx); err != nil {
+		return err
+	}
+	for i := 1; i <= l.opts.Nodes; i++ {
+		n, err := l.newNode(ctx, i)
+		if err != nil {
+			return err
+		}
+		l.nodes = append(l.nodes, n)
+		if err := n.PowerOn(ctx); err != nil {
+			return err
+		}
+	}
+	l.taints = stage.WatchTaints(l.plane.Client())
+	l.endpoints = watchEndpoints(l.plane.Client())
+	if !l.opts.Bare {
+		if err := l.install(ctx); err != nil {
+			return err
+		}
+	}
+	l.say("waiting for %d nodes to boot", len(l.nodes))
+	if err := l.ready(ctx, 5*time.Minute, l.names()...); err != nil {
+		return err
+	}
+	l.say("all nodes are Ready")
+	if l.opts.Bare {
+		return nil
+	}
+	return l.allArmed(ctx, 5*time.Minute)
+}
+
+// serviceAddr is the API's own service, as every pod is told.
+func serviceAddr() netip.AddrPort { return netip.MustParseAddrPort("10.0.0.1:443") }
+
+func (l *lab) startPlane(ctx context.Context) (err error) {
+	o := controlplane.Default()
+	o.Dir, o.Binaries = l.path("control-plane"), l.opts.Built.ControlPlane
+	o.Addr, o.Exposed = network.Cluster.Addr(network.Host), true
+	for i := 1; i <= l.opts.Nodes; i++ {
+		o.Nodes = append(o.Nodes, nodeName(i))
+	}
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return fmt.Errorf("start the control plane: %w", err)
+	}
+	l.say("starting the control plane")
+	if l.plane, err = controlplane.Start(ctx, o); err != nil {
+		return err
+	}
+	if l.client, err = client.New(l.plane.Config(), nil); err != nil {
+		return err
+	}
+	return network.Service(ctx, serviceAddr(), l.plane.AddrPort())
+}
+
+// stop ends everything at once. What it forgets, the kernel ends with us.
+func (l *lab) stop() {
+	if l.taints != nil {
+		l.taints.Stop()
+	}
+	if l.endpoints != nil {
+		l.endpoints.stop()
+	}
+	for _, n := range l.nodes {
+		n.PowerCut()
+	}
+	if l.controller != nil {
+		l.controller.KillGroup()
+	}
+	if l.plane != nil {
+		l.plane.Stop()
+	}
+}
+
+// names are all nodes' names.
+func (l *lab) names() []string {
+	var all []string
+	for _, n := range l.nodes {
+		all = append(all, n.Name())
+	}
+	return all
+}
+
+// node finds a node by name, or by its number.
+func (l *lab) node(name string) (*node, error) {
+	i := slices.IndexFunc(l.nodes, func(n *node) bool { return n.Name() == name || fmt.Sprint(n.number) == name })
+	if i < 0 {
+		return nil, fmt.Errorf("there is no node %q: the nodes are %v", name, l.names())
+	}
+	return l.nodes[i], nil
+}
+
+// machineEvent takes what happens to the machines.
+func (l *lab) machineEvent(e vm.Event) {
+	if e.Boot == "" {
+		l.say("%s: %v", e.Machine, e.Cause)
+		return
+	}
+	l.say("%s: %v (boot %.8s)", e.Machine, e.Cause, e.Boot)
+}
+
+// ready waits until nodes are Ready, in the boot that runs there, and free of
+// the taints of those that are not.
+func (l *lab) ready(ctx context.Context, within time.Duration, nodes ...string) error {
+	for _, name := range nodes {
+		n, err := l.node(name)
+		if err != nil {
+			return err
+		}
+		err = eventually(ctx, within, name+" to be Ready", func(ctx context.Context) error {
+			object, err := l.plane.Client().CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+			if apierrors.IsNotFound(err) {
+				return errors.New("its kubelet has not registered")
+			}
+			if err != nil {
+				return err
+			}
+			return isReady(object, n)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isReady says what is missing.
+func isReady(object *corev1.Node, n *node) error {
+	boot, on := n.On()
+	if !on || boot == "" || object.Status.NodeInfo.BootID != boot {
+		return fmt.Errorf("the Node shows boot %.8s, boot %.8s runs", object.Status.NodeInfo.BootID, boot)
+	}
+	for _, t := range object.Spec.Taints {
+		if t.Key == corev1.TaintNodeNotReady || t.Key == corev1.TaintNodeUnreachable {
+			return fmt.Errorf("it is tainted %s", t.Key)
+		}
+	}
+	for _, c := range object.Status.Conditions {
+		if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
+			return fmt.Errorf("%s: %s", c.Reason, c.Message)
+		}
+	}
+	return nil
+}
+
+// eventually asks until the answer is nil, or returns the last answer after the
+// time.
+func eventually(ctx context.Context, within time.Duration, what string, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ask(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%s: not within %v: %w", what, within, err)
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/picket-dev/picket/deploy"
+	"github.com/picket-dev/picket/proto/api/v1alpha1"
+	"github.com/picket-dev/picket/test/cluster/fleet"
+	"github.com/picket-dev/picket/test/cluster/proc"
+)
+
+// install puts Picket on the cluster: the manifests that people apply, with the
+// image that the nodes have, a policy that accepts virtual machines, and the
+// controller as a process on the control plane's host.
+func (l *lab) install(ctx context.Context) error {
+	definitions, err := deploy.CRDs()
+	if err != nil {
+		return err
+	}
+	base, err := deploy.Base()
+	if err != nil {
+		return err
+	}
+	for _, object := range append(definitions, base...) {
+		if object, err = adapted(object); err != nil {
+			return err
+		}
+		if object == nil {
+			continue
+		}
+		if err := l.plane.Apply(ctx, object); err != nil {
+			return err
+		}
+	}
+	spec := v1alpha1.FencingPolicySpec{Mode: v1alpha1.Enforce, Profile: l.opts.Profile}
+	if err := fleet.SetPolicy(ctx, l.client, spec); err != nil {
+		return err
+	}
+	return l.startController(ctx)
+}
+
+// adapted is an object as the lab applies it, nil if it does not.
+func adapted(raw []byte) ([]byte, error) {
+	var object unstructured.Unstructured
+	if err := json.Unmarshal(raw, &object.Object); err != nil {
+		return nil, fmt.Errorf("adapt a manifest: %w", err)
+	}
+	switch object.GetKind() {
+	case "Deployment": // a process of the lab's
+		return nil, nil
+	case "DaemonSet":
+	default:
+		return raw, nil
+	}
+	for _, kind := range []string{"initContainers", "containers"} {
+		path := []string{"spec", "template", "spec", kind}
+		containers, found, err := unstructured.NestedSlice(object.Object, path...)
+		if err != nil || !found {
+			continue
+		}
+		for i := range containers {
+			container, ok := containers[i].(map[string]any)
+			if !ok {
+				return nil, fmt.Errorf("adapt %s: a container is no object", object.GetName())
+			}
+			container["image"], container["imagePullPolicy"] = picketImage, "Never"
+		}
+		if err := unstructured.SetNestedSlice(object.Object, containers, path...); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(object.Object)
+}
+
+// startController runs picket-controller with its own ServiceAccount.
+func (l *lab) startController(ctx context.Context) error {
+	const account = "picket-controller"
+	if err := l.plane.WaitServiceAccount(ctx, fleet.Namespace, account); err != nil {
+		return err
+	}
+	token, err := l.plane.TokenFor(ctx, fleet.Namespace, account, "")
+	if err != nil {
+		return err
+	}
+	kubeconfig := l.path("controller.kubeconfig")
+	if err := l.plane.WriteKubeconfig(kubeconfig, l.plane.URL(), token); err != nil {
+		return err
+	}
+	l.controller, err = proc.Start(proc.Command{
+		Name: "picket-controller",
+		Argv: []string{l.opts.Built.Controller, "--kubeconfig", kubeconfig, "--namespace", fleet.Namespace, "--identity", "lab"},
+		Log:  l.path("controller.log"),
+	})
+	return err
+}
+
+// armed waits until nodes' guards show that the boot which runs is armed.
+func (l *lab) armed(ctx context.Context, within time.Duration, nodes ...string) error {
+	for _, name := range nodes {
+		n, err := l.node(name)
+		if err != nil {
+			return err
+		}
+		err = eventually(ctx, within, name+" to be Armed", func(ctx context.Context) error {
+			g, err := l.client.NodeGuards.Get(ctx, name)
+			if err != nil {
+				return err
+			}
+			boot, on := n.On()
+			if s := g.Status; !on || boot == "" || s.BootID != boot || s.Phase != "Armed" || !s.Promise.Armed {
+				return fmt.Errorf("boot %.8s of %.8s, phase %q, reason %s: %s", s.BootID, boot, s.Phase, s.Reason, s.Message)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// allArmed waits until every node is Armed and the witnesses are as many as
+// they will be.
+func (l *lab) allArmed(ctx context.Context, within time.Duration) error {
+	if err := l.armed(ctx, within, l.names()...); err != nil {
+		return err
+	}
+	want := len(l.nodes) - (len(l.nodes)+1)%2
+	err := eventually(ctx, time.Minute, fmt.Sprintf("one epoch of %d witnesses", want), func(ctx context.Context) error {
+		roll, err := l.client.Rolls.Get(ctx, v1alpha1.RollName)
+		if err != nil {
+			return err
+		}
+		if e := roll.Spec.Epochs; len(e) != 1 || len(e[0].Witnesses) != want {
+			return fmt.Errorf("epochs: %v", e)
+		}
+		if len(roll.Spec.Entries) > 0 {
+			return errors.New("the Roll still lists boots")
+		}
+		return nil
+	})
+	if err == nil {
+		l.say("all %d nodes are armed", len(l.nodes))
+	}
+	return err
+}
