@@ -160,6 +160,8 @@ func (p Preference) refusal(c Candidate) string {
 		return "the policy names " + p.Device
 	case c.Trouble != "":
 		return "sysfs makes no sense: " + c.Trouble
+	case c.Failed != "":
+		return "a self-test found: " + c.Failed + "; choose another watchdog, or repair it and test again"
 	case c.Path == "":
 		return fmt.Sprintf("there is no device node /dev/%s of its number: make it (`udevadm trigger`)", c.Name)
 	}

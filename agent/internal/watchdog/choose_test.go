@@ -112,6 +112,8 @@ func TestChoose(t *testing.T) {
 			prefer: Preference{Outlives: true}, want: "watchdog0", t: 10 * sec},
 		{name: "no node", candidates: []Candidate{device("watchdog0", i6300, func(c *Candidate) { c.Path = "" })},
 			says: map[string]string{"watchdog0": "no device node"}},
+		{name: "failed its self-test", candidates: []Candidate{device("watchdog0", i6300, func(c *Candidate) { c.Failed = "no reset" })},
+			prefer: Preference{MayLoad: true}, load: true, says: map[string]string{"watchdog0": "test again"}},
 		{name: "trouble", candidates: []Candidate{device("watchdog0", i6300, func(c *Candidate) { c.Trouble = "parse state" })},
 			says: map[string]string{"watchdog0": "parse state"}},
 	} {

@@ -34,9 +34,11 @@ type Candidate struct {
 	Keepers []Keeper
 	// Trouble is why nothing is known of the device, or empty.
 	Trouble string
-	// Measured is κ·1000 as a self-test has measured it; 0: never. List knows
-	// of no measurements.
+	// Measured is κ·1000 as a self-test has measured it; 0: never. Failed says
+	// that a self-test found no reset, or is empty. List knows of no tests: see
+	// Record.Apply.
 	Measured int
+	Failed   string
 }
 
 // Facts returns the facts of the device with the κ to count with: the table's,
