@@ -37,7 +37,7 @@ type Gate struct {
 // read as something else.
 func (g Gate) Text() (string, error) {
 	words := slices.Concat([]string{g.Binary}, g.Args, g.Kubelets)
-	if i := slices.IndexFunc(words, unsafe); i >= 0 {
+	if i := slices.IndexFunc(words, special); i >= 0 {
 		return "", fmt.Errorf("unit file of the gate: %q would not be read as it is", words[i])
 	}
 	switch {
@@ -57,7 +57,7 @@ func (g Gate) Text() (string, error) {
 		"Binary":   g.Binary,
 		"Command":  strings.Join(append([]string{g.Binary}, g.Args...), " "),
 		"Kubelets": strings.Join(g.Kubelets, " "),
-		"Timeout":  fmt.Sprintf("%ds", int((g.Bound+gateSlack).Seconds())),
+		"Timeout":  fmt.Sprintf("%ds", int((g.Bound + gateSlack).Seconds())),
 	})
 	if err != nil {
 		return "", fmt.Errorf("unit file of the gate: %w", err)
@@ -65,9 +65,9 @@ func (g Gate) Text() (string, error) {
 	return text.String(), nil
 }
 
-// unsafe reports whether a unit file gives the word, or a part of it, a meaning
+// special reports whether a unit file gives the word, or a part of it, a meaning
 // of its own: as a separator, quote, escape, specifier or variable.
-func unsafe(word string) bool {
+func special(word string) bool {
 	return word == "" || strings.ContainsFunc(word, func(r rune) bool {
 		return r <= ' ' || r > '~' || strings.ContainsRune("\"'\\%$;", r)
 	})

@@ -101,7 +101,11 @@ func hostTree(t *testing.T) string {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(file, []byte(content), 0o755); err != nil {
+		mode := os.FileMode(0o644)
+		if filepath.Ext(name) == "" {
+			mode = 0o755
+		}
+		if err := os.WriteFile(file, []byte(content), mode); err != nil {
 			t.Fatal(err)
 		}
 	}
