@@ -1,0 +1,79 @@
+package workload
+
+import (
+	"bytes"
+	_ "embed" // for the manifests
+	"fmt"
+	"net/netip"
+	"text/template"
+	"time"
+)
+
+// Options say how the workload runs in a cluster.
+type Options struct {
+	// Name is that of the StatefulSet, its Service and its PersistentVolume;
+	// the pod is NAME-0, its claim data-NAME-0.
+	Name      string
+	Namespace string
+	// Image must be on every node: nothing is pulled. Command is the writer in
+	// it.
+	Image   string
+	Command string
+	// The volume, as the nodes see it.
+	Portal   netip.AddrPort
+	IQN      string
+	LUN      int
+	Capacity string // a Kubernetes quantity, such as 256Mi
+	// Collector is the URL of the lab's Collector, as pods see it.
+	Collector string
+	// Every is the time between two records.
+	Every time.Duration
+	// TolerationSeconds is how long Kubernetes leaves the pod on a node that
+	// is not ready or unreachable. Kubernetes' own default is 300.
+	TolerationSeconds int
+	// HostNetwork puts the pod into the node's network.
+	HostNetwork bool
+}
+
+// DefaultOptions leave the image, the volume and the collector to be set.
+func DefaultOptions() Options {
+	return Options{
+		Name: "db", Namespace: "default", Command: "/writer",
+		LUN: 1, Capacity: "256Mi", Every: 200 * time.Millisecond, TolerationSeconds: 300,
+	}
+}
+
+// Validate reports what is missing.
+func (o Options) Validate() error {
+	for name, value := range map[string]string{
+		"Name": o.Name, "Namespace": o.Namespace, "Image": o.Image, "Command": o.Command,
+		"IQN": o.IQN, "Capacity": o.Capacity, "Collector": o.Collector,
+	} {
+		if value == "" {
+			return fmt.Errorf("workload options: %s is not set", name)
+		}
+	}
+	if !o.Portal.IsValid() || o.LUN < 1 || o.Every <= 0 || o.TolerationSeconds < 0 {
+		return fmt.Errorf("workload options: portal %v, LUN %d, a record every %v, toleration of %d s",
+			o.Portal, o.LUN, o.Every, o.TolerationSeconds)
+	}
+	return nil
+}
+
+//go:embed manifests.yaml
+var manifests string
+
+var manifestTemplate = template.Must(template.New("manifests").Option("missingkey=error").Parse(manifests))
+
+// Manifests returns the YAML of the PersistentVolume, the Service and the
+// StatefulSet with its claim.
+func Manifests(o Options) ([]byte, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	if err := manifestTemplate.Execute(&text, o); err != nil {
+		return nil, fmt.Errorf("workload manifests: %w", err)
+	}
+	return text.Bytes(), nil
+}
