@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -86,19 +87,17 @@ func Run(ctx context.Context, c Config) error {
 	}
 	p.say("found %d records, cut off %d bytes, damage: %v", len(p.found.Records), p.found.Torn, p.damage)
 
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	server := &http.Server{Handler: http.HandlerFunc(p.health), ReadHeaderTimeout: patience}
-	done := make(chan error, 4)
-	go func() { done <- server.Serve(c.Listener) }()
-	go func() { done <- p.report(ctx) }()
-	go func() { done <- p.narrate(ctx) }()
-	go func() { done <- p.write(ctx) }()
-	err = <-done
-	cancel()
-	server.Close()
-	for range 3 {
-		_ = <-done // these ended because the first did
+	serve := func(context.Context) error { return server.Serve(c.Listener) }
+	var work sync.WaitGroup
+	for _, part := range []func(context.Context) error{serve, p.report, p.narrate, p.write} {
+		work.Go(func() { cancel(part(ctx)) })
 	}
+	<-ctx.Done() // the first part to end ends the others
+	server.Close()
+	work.Wait()
+	err = context.Cause(ctx)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
