@@ -4,7 +4,7 @@
 // go as soon as they say that the old pods can no longer be started here.
 //
 // Nothing rests on it: it closes a window that the controller's last look
-// before the taint covers, too (PROTOCOL §11). So it refuses to be a reason for
+// before the taint covers, too (PROTOCOL.md §11). So it refuses to be a reason for
 // a node to stay out: every wait is bounded, trouble of its own lets go, and it
 // writes nothing, neither to the API nor to the host. It does not touch the
 // watchdog.
