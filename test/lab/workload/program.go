@@ -88,6 +88,7 @@ func Run(ctx context.Context, c Config) error {
 	p.say("found %d records, cut off %d bytes, damage: %v", len(p.found.Records), p.found.Torn, p.damage)
 
 	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	server := &http.Server{Handler: http.HandlerFunc(p.health), ReadHeaderTimeout: patience}
 	serve := func(context.Context) error { return server.Serve(c.Listener) }
 	var work sync.WaitGroup
