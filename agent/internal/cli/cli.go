@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -50,7 +52,8 @@ type flags struct {
 	output string
 }
 
-// Commands returns the commands that ask the running agent.
+// Commands returns the commands that look at this node, most of them by asking
+// the running agent.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
 		command("status", "Show how this node stands, and what happens next",
@@ -60,6 +63,7 @@ func Commands() []*cobra.Command {
 			"  picket-agent peers\n  picket-agent peers -o yaml", peers),
 		command("why", "Show the newest decisions, each with its rule",
 			"  picket-agent why\n  picket-agent why -o json", why),
+		watchdogCommand(),
 	}
 }
 
@@ -69,35 +73,67 @@ func command(name, short, example string, ask func(context.Context, peerv1.Admin
 	cmd := &cobra.Command{
 		Use: name, Short: short, Example: example, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			conn, err := grpc.NewClient("unix://"+daemon.AdminSocket(f.run), grpc.WithTransportCredentials(insecure.NewCredentials()))
+			conn, err := dial(f.run)
 			if err != nil {
-				return fmt.Errorf("reach the agent: %w", err)
+				return err
 			}
 			defer conn.Close()
 			ctx, cancel := context.WithTimeout(cmd.Context(), 5*time.Second)
 			defer cancel()
 			err = ask(ctx, peerv1.NewAdminClient(conn), f.output, cmd.OutOrStdout())
 			if _, judged := errors.AsType[*state](err); err != nil && !judged {
-				return fmt.Errorf("ask the agent: %s; is it running on this node (kubectl -n picket get pods -o wide), and is --run its run directory?",
-					grpcstatus.Convert(err).Message())
+				return unreachable(err)
 			}
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&f.run, "run", daemon.Default().Run, "the agent's run directory")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table, json or yaml")
+	f.add(cmd)
 	return cmd
+}
+
+func (f *flags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.run, "run", filepath.Join(hostRoot(), daemon.Default().Run), "the agent's run directory")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table, json or yaml")
+}
+
+// hostRoot is where this process finds the host's root: in a pod where the
+// DaemonSet mounts it, else its own.
+func hostRoot() string {
+	if _, err := os.Stat(filepath.Join(daemon.Default().Root, "proc")); err == nil {
+		return daemon.Default().Root
+	}
+	return "/"
+}
+
+// dial reaches the agent. It does not connect yet.
+func dial(run string) (*grpc.ClientConn, error) {
+	conn, err := grpc.NewClient("unix://"+daemon.AdminSocket(run), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, fmt.Errorf("reach the agent: %w", err)
+	}
+	return conn, nil
+}
+
+// unreachable says what may be wrong when the agent does not answer.
+func unreachable(err error) error {
+	return fmt.Errorf("ask the agent: %s; is it running on this node (kubectl -n picket get pods -o wide), and is --run its run directory?",
+		grpcstatus.Convert(err).Message())
 }
 
 // show renders an answer; table draws it for people.
 func show(out io.Writer, format string, m proto.Message, table func(io.Writer)) error {
+	return render(out, format, protojson.MarshalOptions{Multiline: true, EmitUnpopulated: true}.Marshal, m, table)
+}
+
+// render renders what encode can make JSON of.
+func render[T any](out io.Writer, format string, encode func(T) ([]byte, error), value T, table func(io.Writer)) error {
 	switch format {
 	case "table":
 		w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 		table(w)
 		return w.Flush()
 	case "json", "yaml":
-		data, err := protojson.MarshalOptions{Multiline: true, EmitUnpopulated: true}.Marshal(m)
+		data, err := encode(value)
 		if err != nil {
 			return err
 		}

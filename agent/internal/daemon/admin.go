@@ -56,6 +56,7 @@ func (d *Daemon) serveAdmin(ctx context.Context) {
 func (a *admin) Status(context.Context, *peerv1.StatusRequest) (*peerv1.StatusReply, error) {
 	now := clock.Now()
 	r := &peerv1.StatusReply{Node: a.d.config.Node, BootId: a.d.machine.BootID, Version: a.d.version, Peers: a.peers(now)}
+	r.WatchdogPolicy = a.d.watchdogPolicy()
 	if v := a.d.verdict.Load(); v != nil {
 		r.Phase, r.Reason, r.Message = v.Phase.String(), string(v.Reason), v.Message
 		r.Next = next(*v, now)

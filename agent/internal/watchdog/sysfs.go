@@ -25,6 +25,18 @@ const (
 	Yes
 )
 
+// String returns the word that the CLI shows.
+func (a Answer) String() string {
+	switch a {
+	case No:
+		return "no"
+	case Yes:
+		return "yes"
+	case Unknown:
+	}
+	return "unknown"
+}
+
 // Info is what sysfs or the device itself says about one watchdog, before any
 // judgement. Zero values mean that nothing is known.
 type Info struct {
