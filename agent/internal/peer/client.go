@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
@@ -16,6 +17,7 @@ import (
 type Client struct {
 	config Config
 	open   func(p Peer, addresses []string) (*path, error)
+	test   atomic.Pointer[Test]
 
 	mu       sync.Mutex
 	closed   bool
@@ -108,6 +110,9 @@ type Reply struct {
 	// HeardYou is, on this host's clocks, when the neighbour last got an answer
 	// from this agent. Zero if never.
 	HeardYou timing.Instant
+	// Silence is what the neighbour has timed of the self-test that the question
+	// mentioned; nil if it knows of none.
+	Silence *Silence
 	// RTT is the time from Sent to the answer, in which the connection may
 	// have had to be made first.
 	RTT time.Duration
@@ -123,7 +128,7 @@ func (c *Client) Heartbeat(ctx context.Context, node string) (Reply, error) {
 	if err != nil {
 		return reply, fmt.Errorf("heartbeat to %s: %w", node, err)
 	}
-	req := &peerv1.HeartbeatRequest{Node: c.config.Node, BootId: c.config.Boot}
+	req := &peerv1.HeartbeatRequest{Node: c.config.Node, BootId: c.config.Boot, SelfTest: c.test.Load().encode(reply.Sent)}
 	x, err := ask(ctx, l, c.config.HedgeAfter, func(ctx context.Context, stub peerv1.PeerClient) (*peerv1.HeartbeatReply, error) {
 		return stub.Heartbeat(ctx, req)
 	})
@@ -137,6 +142,7 @@ func (c *Client) Heartbeat(ctx context.Context, node string) (Reply, error) {
 	c.note(node, now)
 	reply.Boot = x.GetBootId()
 	reply.RTT = reply.Sent.Age(now)
+	reply.Silence = decodeSilence(x.GetSilence())
 	if age, ok := peerv1.DecodeAge(x.GetHeardYou()); ok {
 		reply.HeardYou = reply.Sent.Add(-age)
 	}

@@ -44,6 +44,7 @@ type Server struct {
 	answered func(node string) (timing.Instant, bool)
 	known    atomic.Pointer[map[string]string] // node by fingerprint
 	answers  atomic.Pointer[encoded]
+	tests    stopwatch
 
 	mu    sync.Mutex
 	heard map[string]timing.Instant
@@ -83,6 +84,7 @@ func NewServer(c Config, id *Identity, answered func(node string) (timing.Instan
 		return nil, err
 	}
 	s := &Server{config: c, limiter: newLimiter(c), answered: answered, heard: make(map[string]timing.Instant)}
+	s.tests.nodes = make(map[string]*timed)
 	s.known.Store(&map[string]string{})
 	s.answers.Store(&encoded{})
 	s.grpc = grpc.NewServer(
@@ -165,6 +167,7 @@ func (s *Server) Heartbeat(ctx context.Context, req *peerv1.HeartbeatRequest) (*
 	s.mu.Unlock()
 
 	reply := &peerv1.HeartbeatReply{Node: s.config.Node, BootId: s.config.Boot}
+	reply.Silence = s.tests.hear(node, req.GetBootId(), req.GetSelfTest(), now)
 	if at, ok := s.answered(node); ok {
 		reply.HeardYou = durationpb.New(max(at.Age(now), 0))
 	}
