@@ -15,6 +15,7 @@ import (
 
 	"github.com/picket-dev/picket/agent/internal/block"
 	"github.com/picket-dev/picket/agent/internal/host"
+	"github.com/picket-dev/picket/agent/internal/launch"
 )
 
 // Config is the configuration of picket-agent, a YAML file.
@@ -31,8 +32,8 @@ type Config struct {
 	State string `json:"state"`
 	// BreakGlass, below Root, is a file whose existence keeps the node unarmed.
 	BreakGlass string `json:"breakGlass"`
-	// Holder is the socket of picket-holder.
-	Holder string `json:"holder"`
+	// Holder says how picket-holder is started, and where it listens.
+	Holder launch.Config `json:"holder"`
 
 	// Listen is host:port where peers reach this agent. With a host, the agent
 	// also dials from it.
@@ -80,7 +81,7 @@ func Default() Config {
 		Run:        host.Default().Run,
 		State:      host.Default().State,
 		BreakGlass: host.Default().BreakGlass,
-		Holder:     "/run/picket/holder.sock",
+		Holder:     launch.Default(),
 		Listen:     ":9735",
 		Storage:    block.Config{MountInfo: "/proc/1/mountinfo", KubeletRoots: block.Default().KubeletRoots},
 		API:        APIConfig{Deadline: metav1.Duration{Duration: 1250 * time.Millisecond}},
@@ -111,7 +112,6 @@ func (c Config) Validate() error {
 		}
 	}
 	require(c.Node != "", "node is empty: set it, or $NODE_NAME from the pod's spec.nodeName")
-	require(filepath.IsAbs(c.Holder), "holder must be an absolute path, it is %q", c.Holder)
 	host, _, err := net.SplitHostPort(c.Listen)
 	require(err == nil, "listen must be host:port or :port, it is %q", c.Listen)
 	require(host != "" || len(c.Advertise) > 0, "advertise is empty: say where peers reach this agent, or give listen a host")
@@ -123,7 +123,7 @@ func (c Config) Validate() error {
 		require(strings.HasPrefix(e, "https://"), "api.endpoints must be https URLs; one is %q", e)
 	}
 	require(c.StopWithin.Duration > 0, "stopWithin must be longer than 0")
-	errs = append(errs, c.host().Validate(), c.Storage.Validate())
+	errs = append(errs, c.Holder.Validate(), c.host().Validate(), c.Storage.Validate())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("configuration of picket-agent: %w", err)
 	}

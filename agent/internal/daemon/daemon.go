@@ -16,6 +16,7 @@ import (
 	"github.com/picket-dev/picket/agent/internal/clock"
 	"github.com/picket-dev/picket/agent/internal/host"
 	"github.com/picket-dev/picket/agent/internal/kube"
+	"github.com/picket-dev/picket/agent/internal/launch"
 	"github.com/picket-dev/picket/agent/internal/link"
 	"github.com/picket-dev/picket/agent/internal/peer"
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
@@ -36,6 +37,7 @@ type Daemon struct {
 	client     *peer.Client
 	beats      *peer.Heartbeater
 	keeper     *keeper
+	launcher   *launch.Launcher // nil: somebody else starts the holder
 	memory     *host.Memory[decide.Memory]
 	guidance   *host.Memory[guidance]
 	budget     *host.Budget
@@ -79,6 +81,9 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 		d.journal.run, d.keeper.run, d.beats.Run, d.publish, d.watchGuard, d.watchLinks, d.serveAdmin,
 	} {
 		running.Go(func() { run(work) })
+	}
+	if d.launcher != nil {
+		running.Go(func() { d.launcher.Run(work) })
 	}
 	running.Go(func() {
 		if err := d.server.Serve(listener); err != nil {
@@ -289,5 +294,8 @@ func (d *Daemon) guided(ctx context.Context, s v1alpha1.NodeGuardSpec) {
 	d.client.SetPeers(peers)
 	d.server.SetPeers(peers)
 	d.beats.Set(spec.Profile.Heartbeat, spec.Neighbours)
+	if d.launcher != nil {
+		d.launcher.Want(wantOf(s.Watchdog, spec.Profile))
+	}
 	d.tell(ctx, decide.Guided{Spec: spec})
 }

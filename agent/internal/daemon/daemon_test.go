@@ -86,6 +86,7 @@ func TestConfig(t *testing.T) {
 	good := `node: n1
 root: /host
 listen: 10.0.0.1:9735
+holder: {sysrq: /proc/sysrq-trigger}
 api: {endpoints: ["https://10.0.0.9:6443"]}
 `
 	tests := []struct{ name, text, want string }{
@@ -95,7 +96,9 @@ api: {endpoints: ["https://10.0.0.9:6443"]}
 		{"nowhere to be reached", "node: n1\nlisten: :9735\n", "advertise is empty"},
 		{"name advertised", good + "advertise: [n1.example:9735]\n", "advertise must be addresses"},
 		{"plain http", good + "api: {endpoints: [\"http://10.0.0.9\"]}\n", "already set"},
-		{"holder", good + "holder: run/holder.sock\n", "holder must be an absolute path"},
+		{"who starts the holder", strings.Replace(good, "sysrq: ", "launch: Systemctl, sysrq: ", 1), "holder.launch"},
+		{"nothing that resets the host", strings.Replace(good, "{sysrq: /proc/sysrq-trigger}", "{launch: Child}", 1), "holder.sysrq"},
+		{"a holder of somebody else's", strings.Replace(good, "{sysrq: /proc/sysrq-trigger}", "{launch: External, socket: run/x}", 1), "holder.socket must be"},
 		{"stop", good + "stopWithin: 0s\n", "stopWithin must be longer"},
 		{"run outside of root", good + "run: ../run\n", "not a path below root"},
 	}

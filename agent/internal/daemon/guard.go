@@ -4,7 +4,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/picket-dev/picket/agent/decide"
+	"github.com/picket-dev/picket/agent/internal/launch"
 	"github.com/picket-dev/picket/agent/internal/peer"
+	"github.com/picket-dev/picket/agent/internal/watchdog"
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/proto/timing"
 )
@@ -23,6 +25,15 @@ func specOf(s v1alpha1.NodeGuardSpec) (decide.Spec, error) {
 		Unarmed:    s.Unarmed,
 		FencedBoot: s.FencedBoot,
 	}, profile.Validate()
+}
+
+// wantOf says in the launcher's words which watchdog the policy asks for.
+func wantOf(p v1alpha1.WatchdogPolicy, profile timing.Profile) launch.Want {
+	w := launch.Want{Softdog: p.Prefer == v1alpha1.PreferSoftdog, Device: p.Device, Profile: profile}
+	if p.Systemd == v1alpha1.TakeOver {
+		w.Systemd = watchdog.TakeOver
+	}
+	return w
 }
 
 // refuseVM folds into the controller's word that a virtual machine is not
@@ -97,10 +108,18 @@ func (d *Daemon) statusOf(s decide.Status) v1alpha1.NodeGuardStatus {
 	}
 	if w := d.keeper.status.Load(); w != nil {
 		status.Watchdog = v1alpha1.Watchdog{
-			Driver: w.Device.Driver, Kind: w.Device.Kind.String(), NoWayOut: w.Device.Nowayout,
+			Device: d.device(), Driver: w.Device.Driver, Kind: w.Device.Kind.String(), NoWayOut: w.Device.Nowayout,
 		}
 	}
 	return status
+}
+
+// device is the kernel's name of the device that the launcher gave the holder.
+func (d *Daemon) device() string {
+	if d.launcher == nil {
+		return ""
+	}
+	return d.launcher.Report().Device
 }
 
 // condition returns a condition of the NodeGuard, with the time of its last

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/picket-dev/picket/agent/decide"
 	"github.com/picket-dev/picket/agent/internal/clock"
 	"github.com/picket-dev/picket/agent/internal/hold"
+	"github.com/picket-dev/picket/agent/internal/launch"
 	"github.com/picket-dev/picket/agent/internal/watchdog"
 	"github.com/picket-dev/picket/proto/timing"
 )
@@ -37,8 +39,14 @@ type keeper struct {
 	wishes mailbox[wish]
 	report func(context.Context, decide.Held)
 
-	status atomic.Pointer[hold.Status] // the newest, for others
+	// launched says how it stands with the launch of the holder; nil where that
+	// is somebody else's business.
+	launched func() launch.Report
 
+	status    atomic.Pointer[hold.Status] // the newest, for others
+	reachable atomic.Bool                 // the last call was answered
+
+	mu     sync.Mutex // held while the holder is talked to, or exchanged
 	client *hold.Client
 	wish   wish
 	done   wish // the last wish that was carried out
@@ -69,7 +77,10 @@ func (k *keeper) run(ctx context.Context) {
 
 // serve carries out the present wish and reports what changed.
 func (k *keeper) serve(ctx context.Context) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	status, err := k.obey(ctx)
+	k.reachable.Store(status.State != hold.StateUnknown)
 	if status.State != hold.StateUnknown {
 		k.status.Store(&status)
 	}
@@ -81,7 +92,7 @@ func (k *keeper) serve(ctx context.Context) {
 	case errors.Is(err, hold.ErrExpired):
 		// The wish was late, not the device: the next roll brings a newer one.
 	case err != nil:
-		held.Err = err.Error()
+		held.Err = k.blame(err)
 	default:
 		k.since = clock.Now()
 	}
@@ -97,8 +108,64 @@ func (k *keeper) serve(ctx context.Context) {
 	k.report(ctx, held)
 }
 
+// blame says why the holder cannot be relied on: where the launch has a problem,
+// that is the cause of what the socket says.
+func (k *keeper) blame(err error) string {
+	if k.launched != nil && !k.reachable.Load() {
+		if problem := k.launched().Problem; problem != "" {
+			return problem
+		}
+	}
+	return err.Error()
+}
+
+// settled reports whether the holder that runs may be armed: one that is about
+// to be exchanged is not.
+func (k *keeper) settled() bool { return k.launched == nil || k.launched().Settled }
+
+// Peek returns the holder's newest status, the zero one where the last call was
+// not answered.
+func (k *keeper) Peek() hold.Status {
+	if s := k.status.Load(); s != nil && k.reachable.Load() {
+		return *s
+	}
+	return hold.Status{}
+}
+
+// Exchange calls f with the holder's status of this moment and tells the holder
+// nothing until f has returned. A holder that gates must not be kept waiting: f
+// looks at the status first.
+func (k *keeper) Exchange(ctx context.Context, f func(context.Context, hold.Status) error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	status, err := k.ask(ctx)
+	if err != nil {
+		status = hold.Status{}
+	}
+	if k.client != nil {
+		_ = k.client.Close()
+		k.client = nil
+	}
+	err = f(ctx, status)
+	k.since = clock.Now() // a new holder has as much time as a new agent gives it
+	return err
+}
+
 // obey asks the holder for its status and brings it to the wished mode.
 func (k *keeper) obey(ctx context.Context) (hold.Status, error) {
+	status, err := k.ask(ctx)
+	if err != nil {
+		return hold.Status{}, err
+	}
+	status, err = k.command(ctx, status)
+	if err == nil {
+		k.done = k.wish
+	}
+	return status, err
+}
+
+// ask asks the holder for its status.
+func (k *keeper) ask(ctx context.Context) (hold.Status, error) {
 	if k.client == nil {
 		client, err := hold.Dial(ctx, k.socket)
 		if err != nil {
@@ -110,11 +177,7 @@ func (k *keeper) obey(ctx context.Context) (hold.Status, error) {
 	if err != nil {
 		return hold.Status{}, fmt.Errorf("ask picket-holder: %w", err)
 	}
-	status, err = k.command(ctx, status)
-	if err == nil {
-		k.done = k.wish
-	}
-	return status, err
+	return status, nil
 }
 
 // command sends the one command, if any, that leads to the wish.
@@ -132,6 +195,8 @@ func (k *keeper) command(ctx context.Context, s hold.Status) (hold.Status, error
 		}
 	case decide.HoldArmed:
 		switch {
+		case s.State != hold.Armed && !k.settled():
+			// Later: the next poll asks again.
 		case s.State != hold.Armed:
 			return k.client.Arm(ctx, w.timeout, w.petUntil)
 		case w.timeout != s.Timeout && w.timeout != k.done.timeout:

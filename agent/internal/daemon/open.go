@@ -15,6 +15,7 @@ import (
 	"github.com/picket-dev/picket/agent/internal/clock"
 	"github.com/picket-dev/picket/agent/internal/host"
 	"github.com/picket-dev/picket/agent/internal/kube"
+	"github.com/picket-dev/picket/agent/internal/launch"
 	"github.com/picket-dev/picket/agent/internal/peer"
 )
 
@@ -47,7 +48,11 @@ func newDaemon(c Config, version string, log *slog.Logger) (*Daemon, error) {
 		conditions: make(map[string]metav1.Condition),
 	}
 	d.journal = newJournal(d.log)
-	d.keeper = &keeper{socket: c.Holder, wishes: newMailbox[wish](), report: func(ctx context.Context, h decide.Held) { d.tell(ctx, h) }}
+	d.keeper = &keeper{socket: c.Holder.SocketBelow(c.host()), wishes: newMailbox[wish](), report: func(ctx context.Context, h decide.Held) { d.tell(ctx, h) }}
+	if c.Holder.Launch != launch.External {
+		d.launcher = launch.New(c.Holder, c.host(), machine.BootID, d.keeper, d.log)
+		d.keeper.launched = d.launcher.Report
+	}
 	if err := d.connect(); err != nil {
 		return nil, err
 	}

@@ -127,7 +127,7 @@ func (f *Fleet) commands(n *stage.Node, b machine.Boot) []proc.Command {
 	}
 	agent := map[string]any{
 		"node": n.Name, "root": b.Machine.Root,
-		"holder":    socket(n),
+		"holder":    map[string]any{"launch": "External", "socket": socket(n)},
 		"listen":    fmt.Sprintf("%s:%d", n.Addr, stage.ListenPort),
 		"advertise": []string{fmt.Sprintf("%s:%d", n.Addr, stage.AdvertisedPort)},
 		"api": map[string]any{

@@ -1,0 +1,197 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/picket-dev/picket/agent/internal/hold"
+	"github.com/picket-dev/picket/agent/internal/watchdog"
+	"github.com/picket-dev/picket/systemd"
+)
+
+// ensure brings the host to the holder that is wanted, if it may, and returns
+// the device of the one that runs.
+func (l *Launcher) ensure(ctx context.Context, want Want) (string, error) {
+	old, known, err := l.launched.Load()
+	if err != nil {
+		l.log.Warn("the record of the launch is lost", "err", err)
+	}
+	if l.done != nil && *l.done == want && l.keeper.Peek().State != hold.StateUnknown {
+		return old.Device, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, systemd.Patience)
+	defer cancel()
+	home, init, end, err := l.find(ctx)
+	if err != nil {
+		return old.Device, err
+	}
+	defer end()
+	t := task{Launcher: l, home: home, init: init, old: old, known: known}
+	if err := t.plan(ctx, want); err != nil {
+		return old.Device, err
+	}
+	device, err := t.run(ctx)
+	if err == nil {
+		l.done = &want
+	}
+	return device, err
+}
+
+// A task is one attempt to bring the holder to what is wanted.
+type task struct {
+	*Launcher
+	home   home
+	init   dogs // nil where there is no systemd
+	old    record
+	known  bool // old is the record of this boot
+	choice watchdog.Choice
+	next   record
+}
+
+// plan says which holder is wanted. It changes nothing but that it may load
+// softdog.
+func (t *task) plan(ctx context.Context, want Want) error {
+	binary, err := fingerprint(t.cfg.Binary)
+	if err != nil {
+		return err
+	}
+	if t.choice, err = t.choose(ctx, t.init, want, t.old.Device); err != nil {
+		return err
+	}
+	t.next = record{Device: t.choice.Name, Binary: binary, Config: t.holderConfig(t.choice, t.init != nil)}
+	return nil
+}
+
+// same reports whether the holder that was launched is the one that is wanted.
+func (t *task) same() bool {
+	next := t.next
+	next.PID = t.old.PID
+	return t.known && t.old == next
+}
+
+// run leaves a holder alone that is the wanted one, that somebody else started,
+// or that gates; every other one it exchanges.
+func (t *task) run(ctx context.Context) (string, error) {
+	running, err := t.home.running(ctx, t.old)
+	status := t.keeper.Peek()
+	switch {
+	case err != nil:
+		return t.old.Device, err
+	case running && t.same() && status.State != hold.StateUnknown:
+		return t.old.Device, nil
+	case running && t.gating(status.State) && !t.same():
+		return t.old.Device, errGating
+	}
+	err = t.keeper.Exchange(ctx, func(ctx context.Context, s hold.Status) error {
+		switch {
+		case s.State != hold.StateUnknown && !running:
+			t.log.Info("a holder that somebody else started is left alone", "version", s.Version)
+			t.next.Device = ""
+			return nil
+		case s.State != hold.StateUnknown && t.same():
+			return nil
+		case running && t.gating(s.State):
+			return t.restarting()
+		case !running && t.known && t.gating(s.State):
+			return t.revive(ctx)
+		}
+		return t.exchange(ctx, running)
+	})
+	if err != nil {
+		return t.old.Device, err
+	}
+	return t.next.Device, nil
+}
+
+// restarting is what to say of a service that gates and does not answer.
+func (t *task) restarting() error {
+	if !t.same() {
+		return errGating
+	}
+	return fmt.Errorf("the holder does not answer, and is being restarted: see `journalctl -u %s`", unitName)
+}
+
+// revive brings back a holder that is gone and whose marker binds its successor:
+// with the same device, whatever is wanted now.
+func (t *task) revive(ctx context.Context) error {
+	t.log.Warn("the holder is gone while it gated: starting it again", "device", t.old.Device)
+	t.choice = watchdog.Choice{Name: t.old.Device, Path: "/dev/" + t.old.Device}
+	t.next = record{Device: t.old.Device, Binary: t.next.Binary, Config: t.old.Config}
+	return t.start(ctx)
+}
+
+// exchange stops the holder that runs, if one does, and starts the wanted one.
+// What systemd had and the new one does not need goes back, also after a
+// failure.
+func (t *task) exchange(ctx context.Context, running bool) error {
+	if running {
+		t.log.Info("exchanging the holder", "device", t.next.Device, "was", t.old.Device)
+		if err := t.home.stop(ctx, t.old); err != nil {
+			return err
+		}
+	}
+	err := t.giveBack(ctx, t.init, t.next.Device)
+	if err == nil {
+		err = t.takeOver(ctx, t.init, t.choice)
+	}
+	if err == nil {
+		err = t.start(ctx)
+	}
+	if err != nil {
+		return errors.Join(err, t.giveBack(ctx, t.init, ""))
+	}
+	t.log.Info("holder launched", "device", t.next.Device, "outlives", t.next.Config.Outlives, "why", t.choice.Why)
+	return nil
+}
+
+// start places the holder's files, starts it and waits until it answers. The
+// record comes first: a holder without one would be taken for somebody else's.
+func (t *task) start(ctx context.Context) error {
+	err := placeConfig(t.next.Config, t.paths.here(t.paths.hostRun(configName)))
+	if err == nil && t.next.Config.Outlives {
+		err = placeBinary(t.cfg.Binary, t.paths.here(t.paths.hostBinary()))
+	}
+	if err == nil {
+		err = t.launched.Store(t.next)
+	}
+	if err != nil {
+		return err
+	}
+	if t.next.PID, err = t.home.start(ctx, t.choice, t.next.Config.Device); err != nil {
+		return err
+	}
+	if t.next.PID != 0 {
+		if err := t.launched.Store(t.next); err != nil {
+			return err
+		}
+	}
+	return t.answer(ctx)
+}
+
+// answerWithin bounds the time until a started holder answers.
+const answerWithin = 5 * time.Second
+
+// answer waits until the holder answers a call.
+func (t *task) answer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	for {
+		client, err := hold.Dial(ctx, t.cfg.SocketBelow(t.paths.Config))
+		if err == nil {
+			_, err = client.Status(ctx)
+			err = errors.Join(err, client.Close())
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return fmt.Errorf("the holder was started and does not answer: %w", err)
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/picket-dev/picket/agent/internal/hold"
+	"github.com/picket-dev/picket/agent/internal/host"
+	"github.com/picket-dev/picket/agent/internal/watchdog"
+	"github.com/picket-dev/picket/systemd"
+)
+
+const (
+	// checkEvery is how often the launcher looks whether the holder is there.
+	checkEvery = 2 * time.Second
+	// againAfter is the pause after a failure, and before a holder that gates is
+	// looked at again.
+	againAfter = 10 * time.Second
+	// pollEvery is the pace of waiting for a process.
+	pollEvery = 50 * time.Millisecond
+)
+
+// A Keeper talks to the holder.
+type Keeper interface {
+	// Peek returns the holder's newest status, the zero one where it cannot be
+	// reached at present.
+	Peek() hold.Status
+	// Exchange calls f with the holder's status of this moment, the zero one
+	// where it cannot be reached, and tells the holder nothing until f has
+	// returned.
+	Exchange(ctx context.Context, f func(context.Context, hold.Status) error) error
+}
+
+// A Report says how it stands with the launch. The zero Report is that of a
+// Launcher which was not asked for anything yet.
+type Report struct {
+	// Device is the kernel's name of the holder's device, such as watchdog0;
+	// empty where nothing was launched.
+	Device string
+	// Problem says why there is no holder, or not the one that is wanted, and
+	// what to do about it; empty where there is none.
+	Problem string
+	// Settled says that the newest Want has been looked at.
+	Settled bool
+}
+
+// A record is what this boot's holder was launched with.
+type record struct {
+	Device string
+	Binary string // its fingerprint
+	Config hold.Config
+	PID    int // of a child
+}
+
+// Validate has nothing to refuse.
+func (record) Validate() error { return nil }
+
+// A Launcher keeps the holder that the policy wants on the host.
+type Launcher struct {
+	cfg    Config
+	paths  paths
+	boot   string
+	log    *slog.Logger
+	keeper Keeper
+	// dial reaches the host's systemd, list looks at its watchdogs.
+	dial func(context.Context) (manager, error)
+	list func() ([]watchdog.Candidate, error)
+
+	wants    chan Want
+	report   atomic.Pointer[Report]
+	launched *host.Memory[record]
+	taken    *host.Memory[taken]
+	done     *Want // the last one that was carried out
+}
+
+// manager is the host's systemd.
+type manager interface {
+	services
+	dogs
+	Close()
+}
+
+// New returns a Launcher for the host and its boot of that ID. The Config must
+// be valid, and its mode not External.
+func New(c Config, h host.Config, boot string, k Keeper, log *slog.Logger) *Launcher {
+	l := &Launcher{
+		cfg: c, paths: paths{Config: h}, boot: boot, log: log, keeper: k, wants: make(chan Want, 1),
+		launched: host.NewMemory[record](h, "launched", boot), taken: host.NewMemory[taken](h, "runtime-watchdog", boot),
+	}
+	l.dial = func(ctx context.Context) (manager, error) {
+		return systemd.Dial(ctx, filepath.Join(h.Root, systemd.PrivateSocket))
+	}
+	l.list = func() ([]watchdog.Candidate, error) { return watchdog.List(l.paths.roots()) }
+	l.report.Store(&Report{})
+	return l
+}
+
+// Report returns how it stands.
+func (l *Launcher) Report() Report { return *l.report.Load() }
+
+// Want tells the launcher what the policy asks for. Only one goroutine may call
+// it.
+func (l *Launcher) Want(w Want) {
+	select {
+	case <-l.wants:
+	default:
+	}
+	unsettled := l.Report()
+	unsettled.Settled = false
+	l.report.Store(&unsettled)
+	l.wants <- w
+}
+
+// Run launches the holder as soon as it is wanted, and brings it back whenever
+// it is gone, until ctx ends. It then leaves the holder as it is.
+func (l *Launcher) Run(ctx context.Context) {
+	var want Want
+	check := time.NewTimer(0)
+	if !check.Stop() {
+		<-check.C
+	}
+	defer check.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case want = <-l.wants:
+		case <-check.C:
+		}
+		wait := checkEvery
+		device, err := l.ensure(ctx, want)
+		next := Report{Device: device, Settled: len(l.wants) == 0}
+		if err != nil {
+			next.Problem, wait = err.Error(), againAfter
+		}
+		if old := l.report.Swap(&next); old.Problem != next.Problem && err != nil && ctx.Err() == nil {
+			l.log.Warn("the holder is not launched as wanted", "err", err)
+		}
+		check.Reset(wait)
+	}
+}
+
+// errGating means that the holder must not be touched now.
+var errGating = errors.New("the holder that runs is not the one that is wanted; it gates, and is exchanged when the node is unarmed")
+
+// find returns the home of the holder. The conversation with systemd, which is
+// nil for a child, ends with end.
+func (l *Launcher) find(ctx context.Context) (h home, init dogs, end func(), err error) {
+	child := nursery{binary: l.cfg.Binary, config: l.paths.here(l.paths.hostRun(configName)), proc: l.paths.roots().Proc}
+	if l.cfg.Launch == Child {
+		return child, nil, func() {}, nil
+	}
+	m, err := l.dial(ctx)
+	switch {
+	case err == nil:
+		return hosted{manager: m, paths: l.paths}, m, m.Close, nil
+	case errors.Is(err, systemd.ErrAbsent) && l.cfg.Launch == Auto:
+		return child, nil, func() {}, nil
+	}
+	return nil, nil, nil, err
+}

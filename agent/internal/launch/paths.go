@@ -1,0 +1,77 @@
+package launch
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/picket-dev/picket/agent/internal/hold"
+	"github.com/picket-dev/picket/agent/internal/host"
+	"github.com/picket-dev/picket/agent/internal/watchdog"
+)
+
+// paths name the host's files, as the host names them and as this process does.
+type paths struct{ host.Config }
+
+// hostRun is a file of the run directory, and hostBinary the placed holder, as
+// the host names them. The run directory may be mounted noexec, so the binary
+// lies with the state.
+func (p paths) hostRun(name string) string { return filepath.Join("/", p.Run, name) }
+func (p paths) hostBinary() string         { return filepath.Join("/", p.State, binaryName) }
+
+// here is a file of the host as this process names it.
+func (p paths) here(path string) string { return filepath.Join(p.Root, path) }
+
+func (p paths) roots() watchdog.Roots {
+	return watchdog.Roots{Sys: p.here("sys"), Dev: p.here("dev"), Proc: p.here("proc")}
+}
+
+// holderConfig is the configuration of a holder with the chosen device: of a
+// service, which sees the host as it is, or of a child, which sees what this
+// process sees.
+func (l *Launcher) holderConfig(c watchdog.Choice, service bool) hold.Config {
+	h := hold.Default()
+	h.Sysrq, h.Outlives = l.cfg.Sysrq, service
+	if service {
+		h.Device = c.Path
+		if l.bound(c) {
+			h.Device = firstDevice
+		}
+		h.Marker, h.Socket = l.paths.hostRun(markerName), l.paths.hostRun(socketName)
+		return h
+	}
+	h.Device = l.paths.here(c.Path)
+	h.Marker, h.Socket = l.paths.here(l.paths.hostRun(markerName)), l.paths.here(l.paths.hostRun(socketName))
+	h.BootID = l.paths.here(h.BootID)
+	h.ProcRoot, h.SysRoot = l.paths.roots().Proc, l.paths.roots().Sys
+	return h
+}
+
+// bound reports whether a service gets the device as its /dev/watchdog, the one
+// that the watchdog library opens. Where the host has no such file, there is
+// nothing to bind it to.
+func (l *Launcher) bound(c watchdog.Choice) bool {
+	_, err := os.Lstat(l.paths.here(firstDevice))
+	return err == nil && c.Path != ""
+}
+
+// gating reports whether a holder must be left alone: what it says, or, where it
+// says nothing, what it last wrote down.
+func (l *Launcher) gating(s hold.State) bool {
+	if s == hold.StateUnknown {
+		text, err := os.ReadFile(l.paths.here(l.paths.hostRun(markerName)))
+		if err != nil {
+			return false
+		}
+		r, verdict := hold.ReadMarker(text, l.boot)
+		if verdict != hold.Ours {
+			return false // a holder that finds it makes nothing worse
+		}
+		s = r.State
+	}
+	switch s {
+	case hold.Armed, hold.Latched, hold.Coasting:
+		return true
+	case hold.StateUnknown, hold.Idle, hold.Free:
+	}
+	return false
+}
