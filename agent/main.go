@@ -15,6 +15,7 @@ import (
 
 	"github.com/picket-dev/picket/agent/internal/cli"
 	"github.com/picket-dev/picket/agent/internal/daemon"
+	"github.com/picket-dev/picket/agent/internal/gate"
 )
 
 // version is set by the linker.
@@ -28,7 +29,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand())
+	root.AddCommand(runCommand(), gate.Command())
 	root.AddCommand(cli.Commands()...)
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "picket-agent:", err)

@@ -224,6 +224,22 @@ func TestGateTellsForHowLong(t *testing.T) {
 	})
 }
 
+// Whoever reads the journal finds there what the API server said.
+func TestGateQuotesTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		phases := []phase{
+			{time.Second, failing(apierrors.NewUnauthorized("certificate expired"))},
+			{ever, failing(apierrors.NewNotFound(nodes, nodeName))},
+		}
+		_, r := run(t, remote, phases, nil, t.Context())
+		for _, want := range []string{"certificate expired", `nodes \"worker-1\" not found`} {
+			if !strings.Contains(r.log.String(), want) {
+				t.Errorf("no %s in\n%s", want, &r.log)
+			}
+		}
+	})
+}
+
 func TestGateLetsGoWhenStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10500*time.Millisecond)

@@ -63,12 +63,16 @@ func newNode(name string, servers []string, rc *rest.Config, deadline time.Durat
 // the next server is asked, over a new connection.
 func (n *node) taints(ctx context.Context) ([]Taint, error) {
 	s := n.servers[n.next]
-	data, err := s.api.Get().Resource("nodes").Name(n.name).MaxRetries(0).Do(ctx).Raw()
+	answer := s.api.Get().Resource("nodes").Name(n.name).MaxRetries(0).Do(ctx)
+	data, err := answer.Raw()
 	var taints []Taint
 	if err == nil {
 		taints, err = parse(data, n.name)
 	}
 	if err != nil {
+		if said := answer.Error(); said != nil {
+			err = said // in the server's own words
+		}
 		s.conns.CloseAll()
 		n.next = (n.next + 1) % len(n.servers)
 		return nil, fmt.Errorf("read node %s at %s: %w", n.name, s.url, err)
