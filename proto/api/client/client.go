@@ -20,6 +20,8 @@ type Client struct {
 	NodeFences         *NodeFences
 	NodeFenceTemplates *NodeFenceTemplates
 	FencingPolicies    *FencingPolicies
+
+	api rest.Interface
 }
 
 // The kinds of the group.
@@ -72,6 +74,7 @@ func New(cfg *rest.Config, httpClient *http.Client) (*Client, error) {
 		NodeFences:         &NodeFences{api, params, "nodefences"},
 		NodeFenceTemplates: &NodeFenceTemplates{api, params, "nodefencetemplates"},
 		FencingPolicies:    &FencingPolicies{api, params, "fencingpolicies"},
+		api:                api,
 	}, nil
 }
 
