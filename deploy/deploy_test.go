@@ -90,6 +90,7 @@ func TestAgentMayDoNothingElse(t *testing.T) {
 		{APIGroups: []string{"picket.dev"}, Resources: []string{"rolls"}, ResourceNames: []string{"cluster"}, Verbs: []string{"get"}},
 		{APIGroups: []string{"picket.dev"}, Resources: []string{"nodeguards"}, Verbs: []string{"get", "list", "watch"}},
 		{APIGroups: []string{"picket.dev"}, Resources: []string{"nodeguards/status"}, Verbs: []string{"update"}},
+		{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"get"}},
 	}
 	if diff := cmp.Diff(want, all["ClusterRole/picket-agent"].(*rbac.ClusterRole).Rules); diff != "" {
 		t.Error(diff)
