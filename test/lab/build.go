@@ -4,14 +4,17 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/picket-dev/picket/test/cluster/controlplane"
 	"github.com/picket-dev/picket/test/lab/archive"
 	"github.com/picket-dev/picket/test/lab/image"
+	"github.com/picket-dev/picket/test/lab/slow"
 )
 
 // The images that nodes import; they have no registry to pull them from.
@@ -31,8 +34,9 @@ type built struct {
 	Images map[string]string
 }
 
-// buildAll builds what is not in the cache, with the network of this machine.
-func buildAll(ctx context.Context, dir string, progress io.Writer) (b built, err error) {
+// buildAll builds what is not in the cache, with the network of this machine:
+// Picket, too, unless bare.
+func buildAll(ctx context.Context, dir string, bare bool, progress io.Writer) (b built, err error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return b, fmt.Errorf("find the checkout (run this from inside it): %w", err)
@@ -47,12 +51,12 @@ func buildAll(ctx context.Context, dir string, progress io.Writer) (b built, err
 	if b.Base, err = image.Prepare(ctx, progress); err != nil {
 		return b, err
 	}
-	if err := programs(ctx, checkout, dir, progress); err != nil {
+	if err := programs(ctx, checkout, dir, bare, progress); err != nil {
 		return b, err
 	}
 	b.Guest, b.Controller = filepath.Join(dir, "guest"), filepath.Join(dir, "picket-controller")
 	b.Images = make(map[string]string)
-	for name, i := range images(dir) {
+	for name, i := range images(dir, bare) {
 		file := filepath.Join(dir, name)
 		if err := archive.Write(file, i); err != nil {
 			return b, err
@@ -63,18 +67,27 @@ func buildAll(ctx context.Context, dir string, progress io.Writer) (b built, err
 }
 
 // programs compiles Picket's programs, as `make build` does, and the lab's own.
-func programs(ctx context.Context, checkout, dir string, progress io.Writer) error {
-	fmt.Fprintln(progress, "lab: compiling Picket and the lab's own programs")
-	for out, pkg := range map[string]string{
-		"picket-agent": "./agent", "picket-holder": "./agent/holder", "picket-controller": "./controller",
-		"guest": "./test/lab/guest", "pause": "./test/lab/pause",
-	} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=lab",
-			"-o", filepath.Join(dir, out), pkg)
-		cmd.Dir = checkout
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if text, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", pkg, err, text)
+func programs(ctx context.Context, checkout, dir string, bare bool, progress io.Writer) error {
+	names := map[string]string{"./test/lab/guest": "guest", "./test/lab/pause": "pause"}
+	if !bare {
+		maps.Copy(names, map[string]string{
+			"./agent": "picket-agent", "./agent/holder": "picket-holder", "./controller": "picket-controller",
+		})
+	}
+	err := slow.Run(ctx, slow.Command{
+		What: "the nodes' programs",
+		Argv: append([]string{"go", "build", "-v", "-trimpath", "-ldflags", "-s -w -X main.version=lab", "-o", dir + "/"},
+			slices.Sorted(maps.Keys(names))...),
+		Env: []string{"CGO_ENABLED=0"},
+		Dir: checkout,
+		Log: filepath.Join(dir, "build.log"),
+	}, progress)
+	if err != nil {
+		return err
+	}
+	for pkg, name := range names {
+		if err := os.Rename(filepath.Join(dir, filepath.Base(pkg)), filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("name a program: %w", err)
 		}
 	}
 	return nil
@@ -82,16 +95,19 @@ func programs(ctx context.Context, checkout, dir string, progress io.Writer) err
 
 // images are what nodes import, by the name of the archive. Picket's has the
 // layout of the Dockerfile.
-func images(dir string) map[string]archive.Image {
+func images(dir string, bare bool) map[string]archive.Image {
 	files := func(prefix string, names ...string) (all []archive.File) {
 		for _, name := range names {
 			all = append(all, archive.File{Path: prefix + name, From: filepath.Join(dir, name)})
 		}
 		return all
 	}
-	return map[string]archive.Image{
+	all := map[string]archive.Image{
 		"pause.tar": {Name: pauseImage, Entrypoint: []string{"/pause"}, Files: files("/", "pause")},
-		"picket.tar": {Name: picketImage, Files: files("/usr/local/bin/",
-			"picket-agent", "picket-holder", "picket-controller")},
 	}
+	if !bare {
+		all["picket.tar"] = archive.Image{Name: picketImage, Files: files("/usr/local/bin/",
+			"picket-agent", "picket-holder", "picket-controller")}
+	}
+	return all
 }

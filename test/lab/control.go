@@ -121,7 +121,7 @@ func (l *lab) exec(ctx context.Context, args []string) answer {
 	command := strings.Join(args[1:], " ")
 	if args[0] == "host" {
 		cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
-		cmd.Env = append(os.Environ(), "KUBECONFIG="+l.plane.Kubeconfig())
+		cmd.Env = append(os.Environ(), "KUBECONFIG="+l.path("control-plane/admin.kubeconfig"))
 		text, err := cmd.CombinedOutput()
 		a := answer{Out: text, Done: true}
 		if err != nil {

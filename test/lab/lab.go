@@ -60,6 +60,13 @@ func (l *lab) say(format string, args ...any) {
 // path is that of a file of the lab's.
 func (l *lab) path(name string) string { return filepath.Join(l.opts.Dir, name) }
 
+// begin is start, during which no scenario is played.
+func (l *lab) begin(ctx context.Context) error {
+	l.playing.Lock()
+	defer l.playing.Unlock()
+	return l.start(ctx)
+}
+
 // start brings everything up and returns when all nodes are armed.
 func (l *lab) start(ctx context.Context) (err error) {
 	if l.profile, err = timing.Named(l.opts.Profile); err != nil {
@@ -71,15 +78,8 @@ func (l *lab) start(ctx context.Context) (err error) {
 	if err := l.startPlane(ctx); err != nil {
 		return err
 	}
-	for i := 1; i <= l.opts.Nodes; i++ {
-		n, err := l.newNode(ctx, i)
-		if err != nil {
-			return err
-		}
-		l.nodes = append(l.nodes, n)
-		if err := n.PowerOn(ctx); err != nil {
-			return err
-		}
+	if err := l.startNodes(ctx); err != nil {
+		return err
 	}
 	l.taints = stage.WatchTaints(l.plane.Client())
 	l.endpoints = watchEndpoints(l.plane.Client())
@@ -122,6 +122,23 @@ func (l *lab) startPlane(ctx context.Context) (err error) {
 	return network.Service(ctx, serviceAddr(), l.plane.AddrPort())
 }
 
+// startNodes makes all machines and switches them on.
+func (l *lab) startNodes(ctx context.Context) error {
+	for i := 1; i <= l.opts.Nodes; i++ {
+		n, err := l.newNode(ctx, i)
+		if err != nil {
+			return err
+		}
+		l.mu.Lock()
+		l.nodes = append(l.nodes, n)
+		l.mu.Unlock()
+		if err := n.PowerOn(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // stop ends everything at once. What it forgets, the kernel ends with us.
 func (l *lab) stop() {
 	if l.taints != nil {
@@ -152,9 +169,11 @@ func (l *lab) names() []string {
 
 // node finds a node by name, or by its number.
 func (l *lab) node(name string) (*node, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	i := slices.IndexFunc(l.nodes, func(n *node) bool { return n.Name() == name || fmt.Sprint(n.number) == name })
 	if i < 0 {
-		return nil, fmt.Errorf("there is no node %q: the nodes are %v", name, l.names())
+		return nil, fmt.Errorf("there is no node %q yet; there are %d", name, len(l.nodes))
 	}
 	return l.nodes[i], nil
 }

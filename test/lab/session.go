@@ -39,7 +39,7 @@ func session(ctx context.Context, o options) error {
 	if o.Logs, err = filepath.Abs(o.Logs); err != nil {
 		return err
 	}
-	if o.Built, err = buildAll(ctx, o.Dir, os.Stdout); err != nil {
+	if o.Built, err = buildAll(ctx, o.Dir, o.Bare, os.Stdout); err != nil {
 		return err
 	}
 	return enter(ctx, o)
@@ -139,15 +139,14 @@ func inside(ctx context.Context, o options) error {
 	defer down()
 	l := newLab(o, os.Stdout)
 	defer l.stop()
-	if err := l.start(ctx); err != nil {
-		dir := l.collect("start")
-		return fmt.Errorf("%w\nlogs: %s", err, dir)
-	}
 	control, err := l.listen(ctx, down)
 	if err != nil {
 		return err
 	}
 	defer control.Close()
+	if err := l.begin(ctx); err != nil {
+		return fmt.Errorf("%w\nlogs: %s", err, l.collect("start"))
+	}
 	if len(o.Scenarios) > 0 {
 		failed := l.playAll(ctx, o.Scenarios, l.out)
 		if !o.Keep {

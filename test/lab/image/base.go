@@ -10,7 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
+
+	"github.com/picket-dev/picket/test/lab/slow"
 )
 
 // build makes root.img, vmlinuz and initrd.img in the directory that it is
@@ -57,11 +58,11 @@ func debootstrap(ctx context.Context, dir string, progress io.Writer) error {
 	}
 	list := strings.Join(strings.Fields(packages), ",")
 	// A mount namespace of its own: no mount outlives the script.
-	return slow(ctx, command{
-		what: "the nodes' root filesystem (Debian " + release + ", once; some 3 min)",
-		argv: []string{"nice", "-n", "5", "unshare", "--mount", "--propagation", "private",
+	return slow.Run(ctx, slow.Command{
+		What: "the nodes' root filesystem (Debian " + release + ", once; some 3 min)",
+		Argv: []string{"nice", "-n", "5", "unshare", "--mount", "--propagation", "private",
 			"/bin/bash", script, dir, release, mirror(), list},
-		log: filepath.Join(dir, "build.log"),
+		Log: filepath.Join(dir, "build.log"),
 	}, progress)
 }
 
@@ -98,6 +99,3 @@ func mirrorIn(text string) string {
 	}
 	return ""
 }
-
-// every is how often slow work says that it goes on.
-const every = 5 * time.Second

@@ -100,7 +100,7 @@ func complaint(out string) error {
 		line = strings.TrimSpace(line)
 		switch {
 		case line == "", strings.HasPrefix(line, "debugfs"), strings.HasPrefix(line, "Allocated inode"),
-			strings.HasPrefix(line, "mkdir:") && strings.Contains(line, "already exists"),
+			strings.Contains(line, "mkdir") && strings.Contains(line, "already exists"),
 			strings.HasPrefix(line, "rm:") && strings.Contains(line, "File not found"):
 		default:
 			return fmt.Errorf("write files onto a node's disk: debugfs says: %s", line)

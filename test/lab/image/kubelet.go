@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/picket-dev/picket/test/lab/slow"
 )
 
 // kubernetes is what the kubelet reports; it follows kubelet/go.mod.
@@ -28,15 +30,15 @@ func Kubelet(ctx context.Context, checkout string, progress io.Writer) (string, 
 	}
 	name := "kubelet-" + hex.EncodeToString(sums.Sum(nil)[:8])
 	dir, err := cached(ctx, name, progress, func(temp string) error {
-		return slow(ctx, command{
-			what: "kubelet " + kubernetes + " from its Go module (once; up to 10 min)",
-			argv: []string{"nice", "-n", "5", "go", "build", "-v", "-trimpath",
+		return slow.Run(ctx, slow.Command{
+			What: "kubelet " + kubernetes + " from its Go module (once; up to 10 min)",
+			Argv: []string{"nice", "-n", "5", "go", "build", "-v", "-trimpath",
 				"-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=" + kubernetes,
 				"-o", temp + "/", "tool"},
 			// The caller's GOFLAGS and workspace are about another module.
-			env: []string{"CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off"},
-			dir: module,
-			log: filepath.Join(temp, "build.log"),
+			Env: []string{"CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off"},
+			Dir: module,
+			Log: filepath.Join(temp, "build.log"),
 		}, progress)
 	})
 	return filepath.Join(dir, "kubelet"), err

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,52 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/picket-dev/picket/test/cluster/proc"
 )
-
-// command is something that takes minutes.
-type command struct {
-	what string // in words, for the progress
-	argv []string
-	env  []string
-	dir  string
-	log  string // a file that takes its output
-}
-
-// slow runs a command, and says every five seconds how far its log has come.
-func slow(ctx context.Context, c command, progress io.Writer) error {
-	start := time.Now()
-	fmt.Fprintf(progress, "lab: building %s\n", c.what)
-	p, err := proc.Start(proc.Command{Name: c.argv[0], Argv: c.argv, Env: c.env, Dir: c.dir, Log: c.log})
-	if err != nil {
-		return err
-	}
-	defer p.KillGroup()
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-p.Done():
-			if !p.State().Success() {
-				return fmt.Errorf("build %s: %s; end of the log:\n%s", c.what, p.State(), end(c.log, 4096))
-			}
-			fmt.Fprintf(progress, "lab: built in %.0f s\n", time.Since(start).Seconds())
-			return nil
-		case <-ctx.Done():
-			return fmt.Errorf("build %s: %w", c.what, ctx.Err())
-		case <-tick.C:
-			line := bytes.TrimSpace(end(c.log, 160))
-			fmt.Fprintf(progress, "lab: %4.0f s, %s\n", time.Since(start).Seconds(), line[bytes.LastIndexByte(line, '\n')+1:])
-		}
-	}
-}
-
-// end returns the last n bytes of a file.
-func end(file string, n int) []byte {
-	text, _ := os.ReadFile(file)
-	return text[max(0, len(text)-n):]
-}
 
 // cached returns a directory of the user's cache. If it is missing, fill fills
 // a temporary one, which is then given the name: it never exists half-filled.
