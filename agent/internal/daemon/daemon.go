@@ -85,6 +85,7 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 	if d.launcher != nil {
 		running.Go(func() { d.launcher.Run(work) })
 	}
+	go d.installGate(work) // not waited for: it may hang with the host's disk
 	running.Go(func() {
 		if err := d.server.Serve(listener); err != nil {
 			log.Error("peers cannot reach this agent", "err", err)

@@ -1,0 +1,75 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/picket-dev/picket/agent/internal/gate"
+	"github.com/picket-dev/picket/agent/internal/launch"
+	"github.com/picket-dev/picket/systemd"
+)
+
+const (
+	// gateAfter is how often the launch of the holder is looked at, after which
+	// the gate is installed.
+	gateAfter = 5 * time.Second
+	// gateAgain is the pause before an installation that failed is tried again.
+	gateAgain = time.Minute
+	// gateWithin bounds what systemd is asked for one installation.
+	gateWithin = 30 * time.Second
+)
+
+// installGate installs the unit that holds the kubelet of the next boots back
+// (PROTOCOL.md §11), once the holder runs under systemd. Nothing rests on it, so
+// what fails is said and tried again until ctx ends.
+func (d *Daemon) installGate(ctx context.Context) {
+	if d.launcher == nil || d.config.Holder.Launch == launch.Child {
+		return
+	}
+	again := time.NewTimer(gateAfter)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+		pause := gateAfter
+		if d.launcher.Report().Device != "" {
+			err := d.placeGate(ctx)
+			switch {
+			case err == nil:
+				return
+			case errors.Is(err, systemd.ErrAbsent), errors.Is(err, gate.ErrNoKubelet):
+				d.log.Info("no gate before this node's kubelet", "why", err)
+				return
+			case ctx.Err() == nil:
+				d.log.Warn("the gate before the kubelet is not installed", "err", err)
+			}
+			pause = gateAgain
+		}
+		again.Reset(pause)
+	}
+}
+
+// placeGate installs the gate, or brings it up to date.
+func (d *Daemon) placeGate(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, gateWithin)
+	defer cancel()
+	manager, err := systemd.Dial(ctx, filepath.Join(d.config.Root, systemd.PrivateSocket))
+	if err != nil {
+		return err
+	}
+	defer manager.Close()
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the own binary: %w", err)
+	}
+	c := gate.Default()
+	c.Node, c.Servers = d.config.Node, d.config.API.Endpoints
+	return gate.Install(ctx, manager, gate.Site{Root: d.config.Root, State: d.config.State, Binary: self}, c)
+}
