@@ -243,6 +243,30 @@ func TestDigests(t *testing.T) {
 	}
 }
 
+func TestSnapshot(t *testing.T) {
+	needs(t, "e2fsck", "debugfs")
+	s := startStorage(t)
+	i, err := dial(t, s.addr, "iqn.2026-01.test:worker-1", "TargetName="+testIQN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.ready()
+	image, err := s.target.Snapshot(t.Context(), s.volume, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := image.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	// The target goes on; and the superblock, gone, is no power cut's work.
+	if err := i.write10(0, make([]byte, 256<<10), 512); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.target.Snapshot(t.Context(), s.volume, t.TempDir()); err == nil {
+		t.Error("a damaged volume passed")
+	}
+}
+
 func TestVolumeIsChecked(t *testing.T) {
 	needs(t, "mkfs.ext4", "e2fsck", "debugfs")
 	dir := t.TempDir()

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // CreateVolume makes the backing file of a volume, sparse, of so many bytes,
@@ -27,24 +28,50 @@ func CreateVolume(ctx context.Context, path string, size int64) error {
 	return err
 }
 
-// An Image is a copy of a volume, taken when nobody writes to it any more.
+// An Image is a copy of a volume.
 type Image struct{ path string }
 
-// CopyVolume copies a volume's backing file into a directory, as it is, and
-// then replays its file system's journal in the copy, which is what the next
+// CopyVolume copies a volume that nobody uses any more into a directory, as it
+// is, and replays its file system's journal in the copy, which is what the next
 // mount would have done.
 func CopyVolume(ctx context.Context, volume, dir string) (Image, error) {
-	image := Image{filepath.Join(dir, filepath.Base(volume)+".copy")}
-	if _, err := run(ctx, "cp", "--sparse=always", "--", volume, image.path); err != nil {
+	image, err := copyFile(ctx, volume, dir)
+	if err != nil {
 		return Image{}, err
 	}
-	_, err := run(ctx, "e2fsck", "-y", "-E", "journal_only", image.path)
-	var exit *exec.ExitError
-	const corrected = 1 // e2fsck(8): a replay counts as a correction
-	if errors.As(err, &exit) && exit.ExitCode() == corrected {
-		err = nil
+	return image, image.mend(ctx, "-y", "-E", "journal_only")
+}
+
+// Snapshot copies one of the target's volumes while it is in use: tgtd stands
+// still meanwhile, so that the copy is what a power cut would have left. It
+// fails unless the file system in it can be mended as after any power cut,
+// without losing anything; the copy is mended so.
+func (t *Target) Snapshot(ctx context.Context, volume, dir string) (Image, error) {
+	if err := t.process.Signal(syscall.SIGSTOP); err != nil {
+		return Image{}, fmt.Errorf("snapshot of %s: %w", volume, err)
 	}
+	image, err := copyFile(ctx, volume, dir)
+	if err := errors.Join(err, t.process.Signal(syscall.SIGCONT)); err != nil {
+		return Image{}, err
+	}
+	return image, image.mend(ctx, "-f", "-p")
+}
+
+func copyFile(ctx context.Context, volume, dir string) (Image, error) {
+	image := Image{filepath.Join(dir, filepath.Base(volume)+".copy")}
+	_, err := run(ctx, "cp", "--sparse=always", "--", volume, image.path)
 	return image, err
+}
+
+// mend runs e2fsck, for which a correction is no failure.
+func (i Image) mend(ctx context.Context, flags ...string) error {
+	_, err := run(ctx, "e2fsck", append(flags, i.path)...)
+	var exit *exec.ExitError
+	const corrected = 1 // e2fsck(8)
+	if errors.As(err, &exit) && exit.ExitCode() == corrected {
+		return nil
+	}
+	return err
 }
 
 // Check runs e2fsck over the whole file system without changing it. An error
