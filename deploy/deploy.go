@@ -3,9 +3,11 @@
 package deploy
 
 import (
+	"bytes"
 	"embed"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -15,15 +17,34 @@ import (
 var files embed.FS
 
 // CRDs returns the CustomResourceDefinitions, each as JSON.
-func CRDs() ([][]byte, error) { return objects("crds") }
+func CRDs() ([][]byte, error) { return objects("crds", func(string) bool { return true }) }
 
-// Base returns what every installation needs beside the CRDs, each object as
-// JSON, in an order in which they can be applied one by one.
-func Base() ([][]byte, error) { return objects("base") }
+// Base returns what every installation needs beside the CRDs but for what runs:
+// namespace, rights, admission policies. Each object is JSON, in an order in
+// which they can be applied one by one.
+func Base() ([][]byte, error) {
+	return objects("base", func(file string) bool { return !slices.Contains(workloads(), file) })
+}
 
-// objects returns the objects of a directory in the order of its kustomization,
-// without those of other directories.
-func objects(dir string) ([][]byte, error) {
+// Workloads returns the agent with its configuration and the controller, as
+// Base does, with their image. They need the Base.
+func Workloads(image string) ([][]byte, error) {
+	all, err := objects("base", func(file string) bool { return slices.Contains(workloads(), file) })
+	for i := range all {
+		all[i] = bytes.ReplaceAll(all[i], []byte(`"image":"`+Image+`"`), []byte(`"image":"`+image+`"`))
+	}
+	return all, err
+}
+
+// Image is what the manifests call the image.
+const Image = "picket:latest"
+
+// workloads are the files of base that run something.
+func workloads() []string { return []string{"daemonset.yaml", "deployment.yaml"} }
+
+// objects returns the objects of those files of a directory that are wanted, in
+// the order of its kustomization, without those of other directories.
+func objects(dir string, wanted func(file string) bool) ([][]byte, error) {
 	raw, err := files.ReadFile(path.Join(dir, "kustomization.yaml"))
 	if err != nil {
 		return nil, err
@@ -34,7 +55,7 @@ func objects(dir string) ([][]byte, error) {
 	}
 	var all [][]byte
 	for _, name := range order.Resources {
-		if path.Ext(name) != ".yaml" {
+		if path.Ext(name) != ".yaml" || !wanted(name) {
 			continue
 		}
 		raw, err := files.ReadFile(path.Join(dir, name))

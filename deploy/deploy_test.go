@@ -9,8 +9,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	admission "k8s.io/api/admissionregistration/v1"
+	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	flow "k8s.io/api/flowcontrol/v1"
+	policy "k8s.io/api/policy/v1"
 	rbac "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
@@ -23,6 +25,11 @@ func parse(t *testing.T) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
+	running, err := Workloads("picket:test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raws = append(raws, running...)
 	all := make(map[string]any)
 	for _, raw := range raws {
 		var meta metav1.PartialObjectMetadata
@@ -40,6 +47,10 @@ func parse(t *testing.T) map[string]any {
 			"ValidatingAdmissionPolicyBinding": &admission.ValidatingAdmissionPolicyBinding{},
 			"PriorityLevelConfiguration":       &flow.PriorityLevelConfiguration{},
 			"FlowSchema":                       &flow.FlowSchema{},
+			"ConfigMap":                        &core.ConfigMap{},
+			"DaemonSet":                        &apps.DaemonSet{},
+			"Deployment":                       &apps.Deployment{},
+			"PodDisruptionBudget":              &policy.PodDisruptionBudget{},
 		}
 		into, ok := kinds[meta.Kind]
 		if !ok {
@@ -144,26 +155,26 @@ func TestPoliciesDeny(t *testing.T) {
 	all := parse(t)
 	policies := 0
 	for key, o := range all {
-		policy, ok := o.(*admission.ValidatingAdmissionPolicy)
+		admitted, ok := o.(*admission.ValidatingAdmissionPolicy)
 		if !ok {
 			continue
 		}
 		policies++
-		if policy.Spec.FailurePolicy == nil || *policy.Spec.FailurePolicy != admission.Fail {
+		if admitted.Spec.FailurePolicy == nil || *admitted.Spec.FailurePolicy != admission.Fail {
 			t.Errorf("%s does not fail closed", key)
 		}
-		binding, ok := all["ValidatingAdmissionPolicyBinding/"+policy.Name].(*admission.ValidatingAdmissionPolicyBinding)
+		binding, ok := all["ValidatingAdmissionPolicyBinding/"+admitted.Name].(*admission.ValidatingAdmissionPolicyBinding)
 		if !ok {
 			t.Errorf("%s has no binding", key)
 			continue
 		}
 		if diff := cmp.Diff(admission.ValidatingAdmissionPolicyBindingSpec{
-			PolicyName:        policy.Name,
+			PolicyName:        admitted.Name,
 			ValidationActions: []admission.ValidationAction{admission.Deny},
 		}, binding.Spec); diff != "" {
 			t.Error(key, diff)
 		}
-		for _, c := range policy.Spec.MatchConditions {
+		for _, c := range admitted.Spec.MatchConditions {
 			_, account, ok := strings.Cut(c.Expression, "system:serviceaccount:")
 			if !ok {
 				continue

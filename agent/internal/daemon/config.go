@@ -39,8 +39,11 @@ type Config struct {
 	// also dials from it.
 	Listen string `json:"listen"`
 	// Advertise are the addresses that peers are told, the preferred one first
-	// (a storage network's too). Empty: Listen, which then needs a host.
+	// (a storage network's too). Empty: Listen, with $HOST_IP where that has no
+	// host.
 	Advertise []string `json:"advertise,omitempty"`
+	// hostIP is $HOST_IP, the node's address in Kubernetes.
+	hostIP string
 
 	// API says how to reach the API servers.
 	API APIConfig `json:"api"`
@@ -77,6 +80,7 @@ type APIConfig struct {
 func Default() Config {
 	return Config{
 		Node:       os.Getenv("NODE_NAME"),
+		hostIP:     os.Getenv("HOST_IP"),
 		Root:       "/host",
 		Run:        host.Default().Run,
 		State:      host.Default().State,
@@ -114,8 +118,9 @@ func (c Config) Validate() error {
 	require(c.Node != "", "node is empty: set it, or $NODE_NAME from the pod's spec.nodeName")
 	host, _, err := net.SplitHostPort(c.Listen)
 	require(err == nil, "listen must be host:port or :port, it is %q", c.Listen)
-	require(host != "" || len(c.Advertise) > 0, "advertise is empty: say where peers reach this agent, or give listen a host")
-	for _, a := range c.Advertise {
+	require(host != "" || len(c.Advertise) > 0 || c.hostIP != "",
+		"advertise is empty: say where peers reach this agent, or give listen a host, or set $HOST_IP from the pod's status.hostIP")
+	for _, a := range c.addresses() {
 		_, err := netip.ParseAddrPort(a)
 		require(err == nil, "advertise must be addresses with ports, such as 10.0.0.1:9735; one is %q", a)
 	}
@@ -142,6 +147,9 @@ func (c Config) run() string { return filepath.Join(c.Root, c.Run) }
 func (c Config) addresses() []string {
 	if len(c.Advertise) > 0 {
 		return c.Advertise
+	}
+	if host, port, err := net.SplitHostPort(c.Listen); err == nil && host == "" && c.hostIP != "" {
+		return []string{net.JoinHostPort(c.hostIP, port)}
 	}
 	return []string{c.Listen}
 }

@@ -12,11 +12,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
 	"github.com/picket-dev/picket/agent/decide"
 	"github.com/picket-dev/picket/agent/internal/hold"
+	"github.com/picket-dev/picket/agent/internal/launch"
 	"github.com/picket-dev/picket/agent/internal/watchdog"
+	"github.com/picket-dev/picket/deploy"
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/proto/timing"
 )
@@ -105,6 +109,7 @@ api: {endpoints: ["https://10.0.0.9:6443"]}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("NODE_NAME", "")
+			t.Setenv("HOST_IP", "")
 			file := filepath.Join(t.TempDir(), "agent.yaml")
 			if err := os.WriteFile(file, []byte(tt.text), 0o600); err != nil {
 				t.Fatal(err)
@@ -118,6 +123,39 @@ api: {endpoints: ["https://10.0.0.9:6443"]}
 			}
 		})
 	}
+}
+
+// The agent runs with the manifests as they are: every key is known, and the
+// downward API tells what they leave out.
+func TestTheManifestsConfigurationLoads(t *testing.T) {
+	t.Setenv("NODE_NAME", "n1")
+	t.Setenv("HOST_IP", "fd00::1")
+	objects, err := deploy.Workloads("picket:test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, raw := range objects {
+		var m corev1.ConfigMap
+		if err := yaml.Unmarshal(raw, &m); err != nil || m.Kind != "ConfigMap" {
+			continue
+		}
+		file := filepath.Join(t.TempDir(), "agent.yaml")
+		if err := os.WriteFile(file, []byte(m.Data["agent.yaml"]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff([]string{"[fd00::1]:9735"}, c.addresses()); d != "" {
+			t.Error(d)
+		}
+		if c.Node != "n1" || c.run() != "/host/run/picket" || c.Holder.Launch != launch.Auto {
+			t.Errorf("%+v", c)
+		}
+		return
+	}
+	t.Error("the manifests hold no configuration")
 }
 
 func TestSpecOfRefusesImpossibleTimings(t *testing.T) {
