@@ -21,6 +21,7 @@ import (
 const (
 	pauseImage  = "picket.dev/lab-pause:1"
 	picketImage = "picket.dev/picket:lab"
+	writerImage = "picket.dev/lab-writer:1"
 )
 
 // built is what the nodes are made of, as paths on this machine.
@@ -68,7 +69,9 @@ func buildAll(ctx context.Context, dir string, bare bool, progress io.Writer) (b
 
 // programs compiles Picket's programs, as `make build` does, and the lab's own.
 func programs(ctx context.Context, checkout, dir string, bare bool, progress io.Writer) error {
-	names := map[string]string{"./test/lab/guest": "guest", "./test/lab/pause": "pause"}
+	names := map[string]string{
+		"./test/lab/guest": "guest", "./test/lab/pause": "pause", "./test/lab/workload/writer": "writer",
+	}
 	if !bare {
 		maps.Copy(names, map[string]string{
 			"./agent": "picket-agent", "./agent/holder": "picket-holder", "./controller": "picket-controller",
@@ -103,7 +106,8 @@ func images(dir string, bare bool) map[string]archive.Image {
 		return all
 	}
 	all := map[string]archive.Image{
-		"pause.tar": {Name: pauseImage, Entrypoint: []string{"/pause"}, Files: files("/", "pause")},
+		"pause.tar":  {Name: pauseImage, Entrypoint: []string{"/pause"}, Files: files("/", "pause")},
+		"writer.tar": {Name: writerImage, Entrypoint: []string{"/writer"}, Files: files("/", "writer")},
 	}
 	if !bare {
 		all["picket.tar"] = archive.Image{Name: picketImage, Files: files("/usr/local/bin/",

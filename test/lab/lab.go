@@ -36,6 +36,8 @@ type lab struct {
 	nodes      []*node
 	taints     *stage.Taints
 	endpoints  *endpoints
+	storage    *storage
+	permits    *permits
 	controller *proc.Process
 
 	playing sync.Mutex // one scenario at a time
@@ -75,6 +77,9 @@ func (l *lab) start(ctx context.Context) (err error) {
 	if err := network.New(ctx, l.opts.Nodes); err != nil {
 		return err
 	}
+	if l.storage, err = l.startStorage(ctx); err != nil {
+		return err
+	}
 	if err := l.startPlane(ctx); err != nil {
 		return err
 	}
@@ -83,6 +88,7 @@ func (l *lab) start(ctx context.Context) (err error) {
 	}
 	l.taints = stage.WatchTaints(l.plane.Client())
 	l.endpoints = watchEndpoints(l.plane.Client())
+	l.permits = watchPermits(l.plane.Client())
 	if !l.opts.Bare {
 		if err := l.install(ctx); err != nil {
 			return err
@@ -93,10 +99,19 @@ func (l *lab) start(ctx context.Context) (err error) {
 		return err
 	}
 	l.say("all nodes are Ready")
-	if l.opts.Bare {
-		return nil
+	if err := l.storage.install(ctx, l); err != nil {
+		return err
 	}
-	return l.allArmed(ctx, 5*time.Minute)
+	if !l.opts.Bare {
+		if err := l.allArmed(ctx, 5*time.Minute); err != nil {
+			return err
+		}
+	}
+	n, err := l.writer(ctx, 5*time.Minute)
+	if err == nil {
+		l.say("the workload writes on %s", n.Name())
+	}
+	return err
 }
 
 // serviceAddr is the API's own service, as every pod is told.
@@ -147,6 +162,9 @@ func (l *lab) stop() {
 	if l.endpoints != nil {
 		l.endpoints.stop()
 	}
+	if l.permits != nil {
+		l.permits.stop()
+	}
 	for _, n := range l.nodes {
 		n.PowerCut()
 	}
@@ -155,6 +173,11 @@ func (l *lab) stop() {
 	}
 	if l.plane != nil {
 		l.plane.Stop()
+	}
+	if l.storage != nil {
+		if err := l.storage.stop(); err != nil {
+			l.say("%v", err)
+		}
 	}
 }
 

@@ -98,11 +98,19 @@ func (l *lab) play(ctx context.Context, s scenario) result {
 	r := &run{lab: l, began: l.restart(), doomed: make(map[string]bool)}
 	err := l.allArmed(ctx, time.Minute)
 	if err == nil {
+		_, err = l.writer(ctx, time.Minute)
+	}
+	if err == nil {
 		err = s.run(ctx, r)
+	}
+	verdict, blind := l.verdict(context.WithoutCancel(ctx), r.began, r.doomed)
+	for _, f := range verdict.Findings {
+		l.say("judge: %v", f)
 	}
 	res := result{
 		name: s.name, failover: r.failover, bound: r.bound, endpoints: r.endpoints,
-		healthyResets: r.healthyResets(), seconds: rawclock.Now() - r.began, err: err,
+		twoWriters: verdict.TwoWriters, healthyResets: verdict.HealthyResets,
+		seconds: rawclock.Now() - r.began, err: errors.Join(err, verdict.Err(), blind),
 	}
 	res.judge()
 	return res
@@ -124,7 +132,11 @@ func (l *lab) mend(ctx context.Context) error {
 			}
 		}
 	}
-	return errors.Join(l.ready(ctx, 5*time.Minute, l.names()...), l.allArmed(ctx, 5*time.Minute))
+	err := errors.Join(l.ready(ctx, 5*time.Minute, l.names()...), l.allArmed(ctx, 5*time.Minute))
+	if err == nil {
+		_, err = l.writer(ctx, 3*time.Minute)
+	}
+	return err
 }
 
 // collect copies what explains a failure to the logs' directory, and returns

@@ -53,16 +53,20 @@ func (r *run) victim(ctx context.Context, name string) (*victim, error) {
 	return v, nil
 }
 
-// first chooses the scenario's victim.
+// first chooses the node with the workload as the scenario's victim.
 func (r *run) first(ctx context.Context) (*victim, error) {
-	return r.victim(ctx, r.nodes[0].Name())
+	n, err := r.writer(ctx, time.Minute)
+	if err != nil {
+		return nil, err
+	}
+	return r.victim(ctx, n.Name())
 }
 
 // cutNow starts the timeline anew at the moment of the cut.
 func (r *run) cutNow(v *victim) { v.cut = r.restart() }
 
-// tainted waits for the victim's out-of-service taint and measures the failover
-// against the promise's own bound.
+// tainted waits for the victim's out-of-service taint, measures the failover
+// against the promise's own bound, and waits until the workload runs elsewhere.
 func (r *run) tainted(ctx context.Context, v *victim) error {
 	at, err := r.taintOf(ctx, v)
 	if err != nil {
@@ -73,7 +77,7 @@ func (r *run) tainted(ctx context.Context, v *victim) error {
 		r.endpoints = left - v.cut
 	}
 	r.say("%s is out of service after %.2f s, bound %.2f s", v.Name(), r.failover.Seconds(), r.bound.Seconds())
-	return nil
+	return r.moved(ctx, 3*time.Minute, v)
 }
 
 // taintOf waits for the victim's out-of-service taint after the cut.
@@ -199,19 +203,6 @@ func (r *run) stays(ctx context.Context, d time.Duration, what string, ask func(
 			return ctx.Err()
 		}
 	}
-}
-
-// healthyResets counts the resets of machines that nothing was wrong with.
-func (r *run) healthyResets() int {
-	count := 0
-	for _, n := range r.nodes {
-		for _, e := range n.Events() {
-			if e.At > r.began && isReset(e) && !r.doomed[n.Name()] {
-				count++
-			}
-		}
-	}
-	return count
 }
 
 // sh runs a script on a node.
