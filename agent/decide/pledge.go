@@ -368,7 +368,7 @@ func (c *Core) leaveRule() Rule {
 		return A7
 	case ReasonDeviceFailed:
 		return A11
-	case ReasonStopping, ReasonShutdown:
+	case ReasonStopping, ReasonShutdown, ReasonSelfTest:
 		return A13
 	default:
 		return A12

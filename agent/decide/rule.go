@@ -71,6 +71,7 @@ const (
 	ReasonStopping     Reason = "Stopping"
 	ReasonShutdown     Reason = "ShuttingDown"
 	ReasonPruned       Reason = "FieldPruned"
+	ReasonSelfTest     Reason = "SelfTest"
 	ReasonSuspected    Reason = "Suspected"
 	ReasonDeadline     Reason = "DeadlinePassed"
 	ReasonFenced       Reason = "BootWasFenced"

@@ -46,6 +46,9 @@ type keeper struct {
 	status    atomic.Pointer[hold.Status] // the newest, for others
 	reachable atomic.Bool                 // the last call was answered
 
+	// facts corrects what the holder says of its device by what self-tests found.
+	facts func(watchdog.Facts) watchdog.Facts
+
 	mu     sync.Mutex // held while the holder is talked to, or exchanged
 	client *hold.Client
 	wish   wish
@@ -80,6 +83,9 @@ func (k *keeper) serve(ctx context.Context) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	status, err := k.obey(ctx)
+	if k.facts != nil {
+		status.Device = k.facts(status.Device)
+	}
 	k.reachable.Store(status.State != hold.StateUnknown)
 	if status.State != hold.StateUnknown {
 		k.status.Store(&status)
@@ -183,6 +189,9 @@ func (k *keeper) ask(ctx context.Context) (hold.Status, error) {
 // command sends the one command, if any, that leads to the wish.
 func (k *keeper) command(ctx context.Context, s hold.Status) (hold.Status, error) {
 	w := k.wish
+	if s.State == hold.Testing && w.mode != decide.HoldLatched {
+		return s, nil // nothing else ends a self-test
+	}
 	switch w.mode {
 	case decide.HoldUnknown:
 	case decide.HoldIdle:

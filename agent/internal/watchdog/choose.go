@@ -197,21 +197,8 @@ func (c Candidate) keptByInit() bool {
 	return slices.ContainsFunc(c.Keepers, func(k Keeper) bool { return k.PID == 1 })
 }
 
-// timeout returns T as the agent's core chooses it: the longest in whole
-// seconds that keeps κT within the profile's RealTimeout, or the device's
-// minimum.
-func (p Preference) timeout(f Facts) time.Duration {
-	t := (p.Profile.RealTimeout * 1000 / time.Duration(max(f.Kappa, 1000))).Truncate(time.Second)
-	if f.Max > 0 {
-		t = min(t, f.Max)
-	}
-	return max(t, f.Min, time.Second)
-}
-
-// realTimeout returns κT.
-func realTimeout(f Facts, t time.Duration) time.Duration {
-	return t * time.Duration(max(f.Kappa, 1000)) / 1000
-}
+// timeout returns T for the profile.
+func (p Preference) timeout(f Facts) time.Duration { return f.ChooseTimeout(p.Profile.RealTimeout) }
 
 // bounds returns why the profile cannot take the device, or nothing. A minimum
 // above RealTimeout only makes a fence wait longer; one above ShutdownTimeout,
@@ -219,7 +206,7 @@ func realTimeout(f Facts, t time.Duration) time.Duration {
 // bound on a ping must be shorter than the dog.
 func (p Preference) bounds(f Facts) string {
 	t := p.timeout(f)
-	switch kt := realTimeout(f, t); {
+	switch kt := f.RealTimeout(t); {
 	case kt > p.Profile.ShutdownTimeout:
 		return fmt.Sprintf("its shortest timeout is %v, %v with κ=%s, and the profile takes %v at most: choose another watchdog",
 			t, kt, Kappa(f.Kappa), p.Profile.ShutdownTimeout)
@@ -250,7 +237,7 @@ func (p Preference) shouldLoad(candidates []Candidate, verdicts []Verdict) bool 
 // rank is what two candidates are compared by; the smaller one is better.
 func (p Preference) rank(c Candidate) []int {
 	f := c.Facts()
-	kt := realTimeout(f, p.timeout(f))
+	kt := f.RealTimeout(p.timeout(f))
 	return []int{
 		worse((f.Kind == KindSoftdog) != p.Softdog),
 		worse(!p.ours(c)),
@@ -298,7 +285,7 @@ func (p Preference) choice(candidates []Candidate, best int) Choice {
 	choice := Choice{Name: c.Name, Path: c.Path, Number: c.Number, Facts: f, Timeout: t,
 		TakeOver: c.keptByInit() && !p.ours(c)}
 	choice.Why = fmt.Sprintf("T=%v κ=%s", t, Kappa(f.Kappa))
-	if kt := realTimeout(f, t); kt > p.Profile.RealTimeout {
+	if kt := f.RealTimeout(t); kt > p.Profile.RealTimeout {
 		choice.Why += fmt.Sprintf(": resets after %v, not within the profile's %v, and a fence waits that much longer", kt, p.Profile.RealTimeout)
 	}
 	if choice.TakeOver {

@@ -18,6 +18,21 @@ type Facts struct {
 	Nowayout bool
 }
 
+// ChooseTimeout returns T as the agent's core chooses it: the longest in whole
+// seconds with κT within the bound, or the device's minimum.
+func (f Facts) ChooseTimeout(bound time.Duration) time.Duration {
+	t := (bound * 1000 / time.Duration(max(f.Kappa, 1000))).Truncate(time.Second)
+	if f.Max > 0 {
+		t = min(t, f.Max)
+	}
+	return max(t, f.Min, time.Second)
+}
+
+// RealTimeout returns κT for T=t.
+func (f Facts) RealTimeout(t time.Duration) time.Duration {
+	return t * time.Duration(max(f.Kappa, 1000)) / 1000
+}
+
 // Facts returns the facts of the device that i describes, with the bounds from
 // sysfs where it has them and else from the table of drivers.
 func (i Info) Facts() Facts {
