@@ -1,0 +1,304 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/picket-dev/picket/agent/internal/hold"
+	"github.com/picket-dev/picket/agent/internal/watchdog"
+	"github.com/picket-dev/picket/systemd"
+)
+
+// launch brings the holder up and fails the test where that fails.
+func (s *site) launch(w Want, device string) {
+	s.t.Helper()
+	got, err := s.ensure(s.t.Context(), w)
+	if err != nil || got != device {
+		s.t.Fatalf("launched on %q, %v; want %q", got, err, device)
+	}
+}
+
+// did compares what systemd was told so far.
+func (s *site) did(calls ...string) {
+	s.t.Helper()
+	if d := cmp.Diff(calls, s.calls); d != "" {
+		s.t.Errorf("systemd was told (-want +got):\n%s", d)
+	}
+}
+
+func TestLaunchAsAService(t *testing.T) {
+	s := newSite(t)
+	s.launch(want(), "watchdog0")
+	if s.read("var/lib/picket/picket-holder") != "version 1" {
+		t.Error("the host has another binary")
+	}
+	if info, err := os.Stat(s.path("var/lib/picket/picket-holder")); err != nil || info.Mode() != 0o755 {
+		t.Errorf("the host's binary is %v, %v", info.Mode(), err)
+	}
+	c := hold.Default()
+	if err := hold.Decode([]byte(s.read("run/picket/holder.json")), &c); err != nil {
+		t.Fatal(err)
+	}
+	wantConfig := hold.Default()
+	wantConfig.Device, wantConfig.Sysrq, wantConfig.Outlives = "/dev/watchdog", "/nowhere/sysrq", true
+	wantConfig.Marker, wantConfig.Socket = "/run/picket/marker", "/run/picket/holder.sock"
+	if d := cmp.Diff(wantConfig, c); d != "" {
+		t.Errorf("configuration (-want +got):\n%s", d)
+	}
+	wantService := systemd.Service{
+		Name: "picket-holder.service", Description: "Picket's watchdog holder", Priority: 1, Descriptors: 1,
+		Exec: []string{"/var/lib/picket/picket-holder", "--config", "/run/picket/holder.json"},
+	}
+	if d := cmp.Diff(wantService, *s.service); d != "" {
+		t.Errorf("service (-want +got):\n%s", d)
+	}
+	s.launch(want(), "watchdog0")
+	s.launcher(s.cfg, s.paths.Config).ensureIs(t, "watchdog0") // a restarted agent
+	s.did("start")
+}
+
+// ensureIs is launch for another Launcher of the same site.
+func (l *Launcher) ensureIs(t *testing.T, device string) {
+	t.Helper()
+	if got, err := l.ensure(t.Context(), want()); err != nil || got != device {
+		t.Errorf("launched on %q, %v; want %q", got, err, device)
+	}
+}
+
+// The watchdog library knows only /dev/watchdog: another device is shown to the
+// service under that name.
+func TestASecondDeviceIsBound(t *testing.T) {
+	s := newSite(t)
+	w := want()
+	w.Softdog = true
+	s.launch(w, "watchdog1")
+	if d := cmp.Diff(systemd.Bind{From: "/dev/watchdog1", To: "/dev/watchdog"}, s.service.Bind); d != "" {
+		t.Error(d)
+	}
+}
+
+// A holder that gates is not touched; it is exchanged once the node is unarmed.
+func TestAnUpgradeWaitsUntilTheNodeIsUnarmed(t *testing.T) {
+	for _, state := range []hold.State{hold.Armed, hold.Coasting, hold.Latched} {
+		t.Run(state.String(), func(t *testing.T) {
+			s := newSite(t)
+			s.launch(want(), "watchdog0")
+			s.write("image/picket-holder", "version 2")
+			l := s.launcher(s.cfg, s.paths.Config)
+			s.state = state
+			if device, err := l.ensure(t.Context(), want()); !errors.Is(err, errGating) || device != "watchdog0" {
+				t.Errorf("%q, %v; want that it waits", device, err)
+			}
+			if s.read("var/lib/picket/picket-holder") != "version 1" {
+				t.Error("the binary of a holder that gates was replaced")
+			}
+			s.did("start")
+			s.state = hold.Free
+			l.ensureIs(t, "watchdog0")
+			if s.read("var/lib/picket/picket-holder") != "version 2" {
+				t.Error("the old binary is still there")
+			}
+			s.did("start", "stop", "start")
+		})
+	}
+}
+
+// The holder does not answer, as while systemd restarts it: its marker counts.
+func TestAHolderThatDoesNotAnswerIsJudgedByItsMarker(t *testing.T) {
+	s := newSite(t)
+	s.launch(want(), "watchdog0")
+	s.silence()
+	s.mark(hold.Armed)
+	if _, err := s.ensure(t.Context(), want()); err == nil || !strings.Contains(err.Error(), "journalctl -u picket-holder.service") {
+		t.Errorf("error %v, want where to look", err)
+	}
+	w := want()
+	w.Softdog = true
+	if _, err := s.ensure(t.Context(), w); !errors.Is(err, errGating) {
+		t.Errorf("error %v, want that it waits", err)
+	}
+	s.did("start")
+}
+
+// Whoever stopped the service while it gated has left a marker that binds the
+// next holder: it must have the same device, or the dog of the old one fires.
+func TestAHolderThatIsGoneComesBackWithItsDevice(t *testing.T) {
+	s := newSite(t)
+	s.launch(want(), "watchdog0")
+	s.silence()
+	s.service = nil
+	s.mark(hold.Armed)
+	w := want()
+	w.Softdog = true
+	s.launch(w, "watchdog0")
+	if s.service.Bind != (systemd.Bind{}) {
+		t.Errorf("another device: %+v", s.service.Bind)
+	}
+	s.did("start", "start")
+}
+
+func TestAHolderOfSomebodyElseIsLeftAlone(t *testing.T) {
+	s := newSite(t)
+	if err := os.MkdirAll(s.path("run/picket"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.state = hold.Idle
+	s.answer()
+	s.launch(want(), "")
+	s.did()
+}
+
+func TestTakeOverAndGiveBack(t *testing.T) {
+	s := newSite(t)
+	s.candidates[0], s.runtime = heldByInit(s.candidates[0]), 30*time.Second
+	w := want()
+	s.launch(w, "watchdog1") // Cooperate
+	s.state = hold.Free
+	w.Systemd = watchdog.TakeOver
+	s.launch(w, "watchdog0")
+	s.candidates[0] = hardware("watchdog0") // systemd has given it up
+	s.did("start", "stop", "runtime 0s", "start")
+	s.state = hold.Free
+	w.Softdog = true
+	l := s.launcher(s.cfg, s.paths.Config) // what was taken is not forgotten
+	if device, err := l.ensure(t.Context(), w); err != nil || device != "watchdog1" {
+		t.Errorf("%q, %v", device, err)
+	}
+	s.did("start", "stop", "runtime 0s", "start", "stop", "runtime 30s", "start")
+}
+
+// A dog that was taken and cannot be used would be nobody's.
+func TestAFailedStartGivesBack(t *testing.T) {
+	s := newSite(t)
+	s.candidates, s.runtime = []watchdog.Candidate{heldByInit(hardware("watchdog0"))}, 30*time.Second
+	s.startFails = errors.New("it cannot be executed")
+	w := want()
+	w.Systemd = watchdog.TakeOver
+	if _, err := s.ensure(t.Context(), w); !errors.Is(err, s.startFails) {
+		t.Errorf("error %v", err)
+	}
+	s.did("runtime 0s", "start", "runtime 30s")
+}
+
+func TestSoftdogIsLoaded(t *testing.T) {
+	s := newSite(t)
+	s.candidates = []watchdog.Candidate{heldByInit(hardware("watchdog0"))}
+	s.launch(want(), "watchdog9")
+	s.did("load softdog", "start")
+}
+
+// The error names who has the device, and what to do.
+func TestNoDevice(t *testing.T) {
+	s := newSite(t)
+	s.candidates = []watchdog.Candidate{heldByInit(hardware("watchdog0"))}
+	w := want()
+	w.Device = "watchdog0"
+	_, err := s.ensure(t.Context(), w)
+	for _, part := range []string{"systemd (pid 1)", "RuntimeWatchdogSec=0", "TakeOver"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("error %v does not say %q", err, part)
+		}
+	}
+	s.did()
+}
+
+func TestWithoutSystemd(t *testing.T) {
+	s := newSite(t)
+	s.absent = true
+	s.cfg.Launch = Systemd
+	if _, err := s.ensure(t.Context(), want()); !errors.Is(err, systemd.ErrAbsent) {
+		t.Errorf("launch: Systemd: %v, want ErrAbsent", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cfg.Launch, s.cfg.Binary = Auto, self
+	s.candidates[0] = heldByInit(s.candidates[0])
+	w := want()
+	w.Systemd = watchdog.TakeOver // nobody can be asked
+	s.mustHaveProc()
+	s.launch(w, "watchdog1")
+	old, _, err := s.launched.Load()
+	if err != nil || old.PID == 0 || old.Config.Device != s.path("dev/watchdog1") || old.Config.Outlives {
+		t.Errorf("record %+v, %v", old, err)
+	}
+	s.candidates[0] = hardware("watchdog0")
+	s.launch(want(), "watchdog0") // stops the first one
+	next, _, _ := s.launched.Load()
+	if next.PID == old.PID || next.Config.Device != s.path("dev/watchdog0") {
+		t.Errorf("record %+v", next)
+	}
+	child := nursery{binary: self, proc: "/proc"}
+	if running, err := child.running(t.Context(), old); running || err != nil {
+		t.Errorf("the first child runs on: %v", err)
+	}
+	if err := child.stop(t.Context(), next); err != nil {
+		t.Error(err)
+	}
+}
+
+// mustHaveProc shows the site the processes of this machine.
+func (s *site) mustHaveProc() {
+	s.t.Helper()
+	if err := os.Symlink("/proc", s.path("proc")); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestRunReportsAndSettles(t *testing.T) {
+	s := newSite(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.Run(ctx)
+	}()
+	if s.Report().Settled {
+		t.Error("settled before anything was wanted")
+	}
+	s.Want(want())
+	for !s.Report().Settled {
+		if t.Context().Err() != nil {
+			t.Fatal("never settled")
+		}
+		<-time.After(time.Millisecond)
+	}
+	if d := cmp.Diff(Report{Device: "watchdog0", Settled: true}, s.Report()); d != "" {
+		t.Error(d)
+	}
+	cancel()
+	<-ended
+}
+
+func TestConfigValidate(t *testing.T) {
+	good := Default()
+	good.Sysrq = "/proc/sysrq-trigger"
+	external := Config{Launch: External, Socket: "/run/x.sock"}
+	for name, tt := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"good":               {func(*Config) {}, ""},
+		"external":           {func(c *Config) { *c = external }, ""},
+		"no reset":           {func(c *Config) { c.Sysrq = "" }, "holder.sysrq"},
+		"unknown":            {func(c *Config) { c.Launch = "Docker" }, "holder.launch"},
+		"a socket elsewhere": {func(c *Config) { c.Socket = "/tmp/x" }, "only for launch: External"},
+		"no binary":          {func(c *Config) { c.Binary = "picket-holder" }, "holder.binary"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := good
+			tt.change(&c)
+			err := c.Validate()
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("error %v, want one that says %q", err, tt.want)
+			}
+		})
+	}
+}
