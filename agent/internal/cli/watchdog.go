@@ -159,7 +159,7 @@ func (f watchdogFlags) show(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	h := host.Config{Root: f.root, State: daemon.Default().State}
-	record, broken := host.NewDisk[watchdog.Record](h, daemon.SelfTestFile).Load()
+	record, broken := host.NewDisk[watchdog.Record](h, watchdog.RecordFile).Load()
 	record.Apply(candidates, host.KernelRelease(h))
 	choice, verdicts := watchdog.Choose(candidates, prefer)
 	r := watchdogReport{

@@ -10,10 +10,6 @@ import (
 	"github.com/picket-dev/picket/proto/timing"
 )
 
-// SelfTestFile is the name below the state directory, without .json, of what
-// self-tests of the watchdog have found.
-const SelfTestFile = "selftest"
-
 // watchdogPolicy is the controller's word on the choice of a device; nil before
 // it has spoken.
 func (d *Daemon) watchdogPolicy() *peerv1.WatchdogPolicy {

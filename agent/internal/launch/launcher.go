@@ -94,7 +94,15 @@ func New(c Config, h host.Config, boot string, k Keeper, log *slog.Logger) *Laun
 	l.dial = func(ctx context.Context) (manager, error) {
 		return systemd.Dial(ctx, filepath.Join(h.Root, systemd.PrivateSocket))
 	}
-	l.list = func() ([]watchdog.Candidate, error) { return watchdog.List(l.paths.roots()) }
+	l.list = func() ([]watchdog.Candidate, error) {
+		all, err := watchdog.List(l.paths.roots())
+		tests, trouble := host.NewDisk[watchdog.Record](h, watchdog.RecordFile).Load()
+		if trouble != nil {
+			log.Warn("what self-tests of the watchdog found is lost", "err", trouble)
+		}
+		tests.Apply(all, host.KernelRelease(h))
+		return all, err
+	}
 	l.report.Store(&Report{})
 	return l
 }

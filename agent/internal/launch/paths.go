@@ -69,7 +69,7 @@ func (l *Launcher) gating(s hold.State) bool {
 		s = r.State
 	}
 	switch s {
-	case hold.Armed, hold.Latched, hold.Coasting:
+	case hold.Armed, hold.Latched, hold.Coasting, hold.Testing:
 		return true
 	case hold.StateUnknown, hold.Idle, hold.Free:
 	}

@@ -19,6 +19,9 @@ type Record struct {
 	At   time.Time `json:"at,omitzero"`
 }
 
+// RecordFile is the name, without .json, under which a Record is kept.
+const RecordFile = "selftest"
+
 // keep bounds the findings: a few devices under a few kernels.
 const keep = 16
 
