@@ -18,7 +18,7 @@ func TestScenarios(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a real control plane; -short is set")
 	}
-	dir := t.TempDir()
+	dir := t.ArtifactDir() // go test -artifacts keeps the logs
 	bin, err := fleet.Build(t.Context(), dir, os.Stderr)
 	if err != nil {
 		t.Fatal(err)

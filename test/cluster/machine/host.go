@@ -29,11 +29,35 @@ func (m *Machine) hostFiles(boot string) map[string]string {
 	return files
 }
 
+// makeMemory puts the machine's /run and /dev into memory, as on a real host,
+// where this one has a tmpfs. On a disk they would stall all machines of a test
+// at once, for longer than a roll lives, whenever its journal is busy.
+func (m *Machine) makeMemory() (err error) {
+	var fs unix.Statfs_t
+	if unix.Statfs(sharedMemory, &fs) != nil || fs.Type != unix.TMPFS_MAGIC {
+		return nil
+	}
+	if m.memory, err = os.MkdirTemp(sharedMemory, "picket-"+m.opts.Name+"-"); err != nil {
+		return err
+	}
+	for _, name := range []string{"run", "dev"} {
+		dir := filepath.Join(m.memory, name)
+		if err := errors.Join(os.Mkdir(dir, 0o755), os.Symlink(dir, m.path(name))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const sharedMemory = "/dev/shm"
+
 // prepareHost makes the host's file system as a boot finds it: /run empty,
 // /var as it was, the dog at rest, a new boot ID.
 func (m *Machine) prepareHost(boot string) error {
-	if err := os.RemoveAll(m.path("run")); err != nil {
-		return fmt.Errorf("empty /run of %s: %w", m.opts.Name, err)
+	if run, err := filepath.EvalSymlinks(m.path("run")); err == nil {
+		if err := errors.Join(os.RemoveAll(run), os.Mkdir(run, 0o755)); err != nil {
+			return fmt.Errorf("empty /run of %s: %w", m.opts.Name, err)
+		}
 	}
 	for _, dir := range []string{"run/picket", "var/lib/picket", "dev", "log"} {
 		if err := os.MkdirAll(m.path(dir), 0o755); err != nil {

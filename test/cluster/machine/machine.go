@@ -39,6 +39,7 @@ type Machine struct {
 	opts       Options
 	machineID  string
 	systemUUID string
+	memory     string // where /run and /dev are; empty: below Dir
 
 	// lifecycle serialises power-on and power-off; mu guards the fields.
 	lifecycle sync.Mutex
@@ -59,6 +60,9 @@ func New(o Options) (*Machine, error) {
 	}
 	m := &Machine{opts: o, machineID: newMachineID(), systemUUID: newUUID(), stayOff: o.StayOff}
 	if err := os.MkdirAll(m.path("proc"), 0o755); err != nil {
+		return nil, fmt.Errorf("make machine %s: %w", o.Name, err)
+	}
+	if err := m.makeMemory(); err != nil {
 		return nil, fmt.Errorf("make machine %s: %w", o.Name, err)
 	}
 	return m, nil
@@ -152,6 +156,9 @@ func (m *Machine) Close() {
 	m.forbidBoots()
 	m.PowerCut()
 	m.watchers.Wait()
+	if m.memory != "" {
+		_ = os.RemoveAll(m.memory) // the machine is gone: its memory is nobody's
+	}
 }
 
 // forbidBoots waits for a boot that is under way and lets none follow.
