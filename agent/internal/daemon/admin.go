@@ -76,6 +76,7 @@ func (a *admin) Status(context.Context, *peerv1.StatusRequest) (*peerv1.StatusRe
 			Kappa: int32(h.Device.Kappa), State: h.State.String(),
 			WorstPetDelay: durationpb.New(h.WorstDelay), Pets: h.Pets, LastError: h.LastError,
 		}
+		r.Watchdog.Verified, r.Watchdog.SelfTest = a.d.tests.verified(h.Device)
 	}
 	return r, nil
 }

@@ -42,11 +42,13 @@ type Daemon struct {
 	guidance   *host.Memory[guidance]
 	budget     *host.Budget
 	journal    *journal
+	tests      *tester
 
 	events    chan decide.Event
 	statuses  mailbox[decide.Status]
 	republish mailbox[struct{}]
 
+	guiding sync.Mutex                     // the core hears one word of the controller at a time
 	verdict atomic.Pointer[decide.Verdict] // the newest, for the admin service
 	spec    atomic.Pointer[v1alpha1.NodeGuardSpec]
 
@@ -82,6 +84,7 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 	} {
 		running.Go(func() { run(work) })
 	}
+	running.Go(func() { d.tests.run(work) })
 	if d.launcher != nil {
 		running.Go(func() { d.launcher.Run(work) })
 	}
@@ -255,6 +258,7 @@ func (d *Daemon) ask(ctx context.Context, q decide.Ask) {
 
 // beat reports a neighbour's answer.
 func (d *Daemon) beat(ctx context.Context, b peer.Beat) {
+	d.tests.hear(b)
 	if b.Err == nil {
 		d.tell(ctx, decide.Heard{Node: b.Node, Sent: b.Reply.Sent, Relay: b.Reply.Relay})
 	}
@@ -289,7 +293,10 @@ func (d *Daemon) guided(ctx context.Context, s v1alpha1.NodeGuardSpec) {
 		d.log.Error("the controller's timing is void: keeping the old one", "err", err)
 		return
 	}
+	d.guiding.Lock()
+	defer d.guiding.Unlock()
 	d.refuseVM(s, &spec)
+	d.tests.fold(&spec)
 	d.spec.Store(&s)
 	peers := peersOf(s)
 	d.client.SetPeers(peers)

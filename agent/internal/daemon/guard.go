@@ -110,6 +110,7 @@ func (d *Daemon) statusOf(s decide.Status) v1alpha1.NodeGuardStatus {
 		status.Watchdog = v1alpha1.Watchdog{
 			Device: d.device(), Driver: w.Device.Driver, Kind: w.Device.Kind.String(), NoWayOut: w.Device.Nowayout,
 		}
+		status.Watchdog.Verified, _ = d.tests.verified(w.Device)
 	}
 	return status
 }

@@ -53,6 +53,7 @@ func newDaemon(c Config, version string, log *slog.Logger) (*Daemon, error) {
 		d.launcher = launch.New(c.Holder, c.host(), machine.BootID, d.keeper, d.log)
 		d.keeper.launched = d.launcher.Report
 	}
+	d.openTests()
 	if err := d.connect(); err != nil {
 		return nil, err
 	}
