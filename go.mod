@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/coreos/go-systemd/v22 v22.7.0
+	github.com/godbus/dbus/v5 v5.1.0
 	github.com/google/go-cmp v0.7.0
 	github.com/mdlayher/watchdog v0.0.0-20221003142519-49be0df7b3b5
 	github.com/prometheus/client_golang v1.25.0
