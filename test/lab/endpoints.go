@@ -1,13 +1,12 @@
 package main
 
 import (
-	"context"
 	"sync"
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/picket-dev/picket/test/cluster/rawclock"
@@ -16,9 +15,7 @@ import (
 // endpoints record when service traffic leaves nodes: since when a node has no
 // ready endpoint in any EndpointSlice.
 type endpoints struct {
-	client kubernetes.Interface
-	cancel context.CancelFunc
-	ended  chan struct{}
+	*follower
 
 	mu     sync.Mutex
 	slices map[string]map[string]int // ready endpoints by slice and node
@@ -26,51 +23,15 @@ type endpoints struct {
 }
 
 func watchEndpoints(client kubernetes.Interface) *endpoints {
-	ctx, cancel := context.WithCancel(context.Background())
-	e := &endpoints{
-		client: client, cancel: cancel, ended: make(chan struct{}),
-		slices: make(map[string]map[string]int), left: make(map[string]time.Duration),
-	}
-	go func() {
-		defer close(e.ended)
-		for ctx.Err() == nil {
-			e.follow(ctx)
-			select {
-			case <-ctx.Done():
-			case <-time.After(100 * time.Millisecond):
+	e := &endpoints{slices: make(map[string]map[string]int), left: make(map[string]time.Duration)}
+	e.follower = follow(client.DiscoveryV1().EndpointSlices(metav1.NamespaceAll),
+		func(l *discoveryv1.EndpointSliceList) []runtime.Object { return pointers(l.Items) },
+		func(object runtime.Object, gone bool) {
+			if slice, ok := object.(*discoveryv1.EndpointSlice); ok {
+				e.saw(slice, gone)
 			}
-		}
-	}()
+		})
 	return e
-}
-
-func (e *endpoints) stop() {
-	e.cancel()
-	<-e.ended
-}
-
-// follow lists and watches until the watch ends.
-func (e *endpoints) follow(ctx context.Context) {
-	all := e.client.DiscoveryV1().EndpointSlices(metav1.NamespaceAll)
-	list, err := all.List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return
-	}
-	for i := range list.Items {
-		e.saw(&list.Items[i], false)
-	}
-	stream, err := all.Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
-	if err != nil {
-		return
-	}
-	defer stream.Stop()
-	for event := range stream.ResultChan() {
-		slice, ok := event.Object.(*discoveryv1.EndpointSlice)
-		if !ok {
-			return
-		}
-		e.saw(slice, event.Type == watch.Deleted)
-	}
 }
 
 // saw counts a slice's ready endpoints anew.

@@ -1,13 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
-
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/picket-dev/picket/deploy"
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
@@ -27,55 +26,26 @@ func (l *lab) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, object := range append(definitions, base...) {
-		if object, err = adapted(object); err != nil {
-			return err
-		}
-		if object == nil {
-			continue
+	workloads, err := deploy.Workloads(picketImage)
+	if err != nil {
+		return err
+	}
+	for _, object := range slices.Concat(definitions, base, workloads) {
+		if bytes.Contains(object, []byte(`"kind":"Deployment"`)) {
+			continue // the controller is a process of the lab's
 		}
 		if err := l.plane.Apply(ctx, object); err != nil {
 			return err
 		}
 	}
-	spec := v1alpha1.FencingPolicySpec{Mode: v1alpha1.Enforce, Profile: l.opts.Profile}
+	spec := v1alpha1.FencingPolicySpec{
+		Mode: v1alpha1.Enforce, Profile: l.opts.Profile,
+		Watchdog: v1alpha1.WatchdogPolicy{AcceptVirtualMachines: true},
+	}
 	if err := fleet.SetPolicy(ctx, l.client, spec); err != nil {
 		return err
 	}
 	return l.startController(ctx)
-}
-
-// adapted is an object as the lab applies it, nil if it does not.
-func adapted(raw []byte) ([]byte, error) {
-	var object unstructured.Unstructured
-	if err := json.Unmarshal(raw, &object.Object); err != nil {
-		return nil, fmt.Errorf("adapt a manifest: %w", err)
-	}
-	switch object.GetKind() {
-	case "Deployment": // a process of the lab's
-		return nil, nil
-	case "DaemonSet":
-	default:
-		return raw, nil
-	}
-	for _, kind := range []string{"initContainers", "containers"} {
-		path := []string{"spec", "template", "spec", kind}
-		containers, found, err := unstructured.NestedSlice(object.Object, path...)
-		if err != nil || !found {
-			continue
-		}
-		for i := range containers {
-			container, ok := containers[i].(map[string]any)
-			if !ok {
-				return nil, fmt.Errorf("adapt %s: a container is no object", object.GetName())
-			}
-			container["image"], container["imagePullPolicy"] = picketImage, "Never"
-		}
-		if err := unstructured.SetNestedSlice(object.Object, containers, path...); err != nil {
-			return nil, err
-		}
-	}
-	return json.Marshal(object.Object)
 }
 
 // startController runs picket-controller with its own ServiceAccount.

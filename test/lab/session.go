@@ -76,12 +76,16 @@ func enter(ctx context.Context, o options) error {
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		return err
 	}
-	cmd := exec.Command("/proc/self/exe", "inside", file)
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("enter the lab's namespaces: %w", err)
+	}
+	cmd := exec.Command("nice", "-n", priority, self, "inside", file)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setsid:     true, // an interrupt of the terminal reaches it by us alone
 		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,
-		Setpgid:    true, // an interrupt of the terminal reaches it by us alone
 	}
 	// The parent-death signal is the thread's.
 	runtime.LockOSThread()
@@ -124,6 +128,11 @@ func insideCommand() *cobra.Command {
 	}
 }
 
+// priority is the nice value of all that runs inside. A node does not share its
+// processor with a compiler: where others work on this machine, the lab's nodes
+// and control plane go first.
+const priority = "-15"
+
 // inside plays in the namespaces.
 func inside(ctx context.Context, o options) error {
 	if os.Getpid() != 1 {
@@ -135,6 +144,9 @@ func inside(ctx context.Context, o options) error {
 	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
+	// Where the kernel groups by session, nice weighs in the group only, and the
+	// group has a nice value of its own.
+	_ = os.WriteFile("/proc/self/autogroup", []byte(priority), 0)
 	ctx, down := context.WithCancel(ctx)
 	defer down()
 	l := newLab(o, os.Stdout)

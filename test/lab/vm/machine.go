@@ -123,14 +123,24 @@ func (m *Machine) heard(p *power, name string) {
 	case "WATCHDOG":
 		m.record(Watchdog)
 	case "RESET":
-		m.record(Reset)
-		m.boot = ""
+		m.reset()
 	case "SHUTDOWN":
 		if !p.cut {
 			p.cut = true
 			m.record(PowerOff)
 		}
 	}
+}
+
+// reset notes a reset once: a kernel that reboots tries several ways, within
+// milliseconds. mu is held.
+func (m *Machine) reset() {
+	last := m.events[len(m.events)-1]
+	if last.Cause == Reset && rawclock.Now()-last.At < time.Second {
+		return
+	}
+	m.record(Reset)
+	m.boot = ""
 }
 
 // greeted takes the first word of a boot, or of a guest's program that was
