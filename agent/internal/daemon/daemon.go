@@ -47,6 +47,9 @@ type Daemon struct {
 	events    chan decide.Event
 	statuses  mailbox[decide.Status]
 	republish mailbox[struct{}]
+	armed     mailbox[bool] // whether the node is, for the inhibitor against sleep
+	// prepared is closed once the core is done with a Shutdown or a Stop.
+	prepared chan struct{}
 
 	guiding sync.Mutex                     // the core hears one word of the controller at a time
 	verdict atomic.Pointer[decide.Verdict] // the newest, for the admin service
@@ -80,7 +83,7 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 	d.beats = peer.NewHeartbeater(d.client, func(b peer.Beat) { d.beat(work, b) })
 	var running sync.WaitGroup
 	for _, run := range []func(context.Context){
-		d.journal.run, d.keeper.run, d.beats.Run, d.publish, d.watchGuard, d.watchLinks, d.serveAdmin,
+		d.journal.run, d.keeper.run, d.beats.Run, d.publish, d.watchGuard, d.watchLinks, d.serveAdmin, d.attendLogin,
 	} {
 		running.Go(func() { run(work) })
 	}
@@ -99,6 +102,7 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 	d.server.Close()
 	running.Wait()
 	d.lastWord(context.WithoutCancel(ctx))
+	d.remove(context.WithoutCancel(ctx))
 	return nil
 }
 
@@ -120,11 +124,13 @@ func (d *Daemon) lastWord(ctx context.Context) {
 }
 
 // loop owns the core: events go in one by one, and each verdict is carried out
-// before the next event.
+// before the next event. A host that announces its shutdown is prepared for it
+// and served on: neighbours must hear of the node until it is really gone.
 func (d *Daemon) loop(ctx, work context.Context) {
 	wake := time.NewTimer(0)
 	defer wake.Stop()
 	stop := ctx.Done()
+	done := false
 	var giveUp <-chan time.Time
 	for {
 		var v decide.Verdict
@@ -136,25 +142,24 @@ func (d *Daemon) loop(ctx, work context.Context) {
 		case <-stop:
 			stop = nil
 			giveUp = time.After(d.config.StopWithin.Duration)
-			v = d.step(d.farewell())
+			v = d.step(decide.Tick{})
+			if !v.Done { // a shutdown that was announced may be prepared
+				go func() { d.tell(work, d.farewell(work)) }()
+			}
 		case <-giveUp:
 			d.log.Error("could not become unarmed in time: leaving armed, the node will reset", "rule", "A13")
 			return
 		}
 		d.carryOut(work, v)
-		if v.Done {
+		if v.Done && !done {
+			close(d.prepared)
+			done = true
+		}
+		if done && stop == nil {
 			return
 		}
 		wake.Reset(v.Wake.Elapsed(clock.Now()) * -1)
 	}
-}
-
-// farewell tells an orderly shutdown of the host from a mere stop of the agent.
-func (d *Daemon) farewell() decide.Event {
-	if host.ShuttingDown(d.config.host()) {
-		return decide.Shutdown{}
-	}
-	return decide.Stop{}
 }
 
 func (d *Daemon) step(e decide.Event) decide.Verdict {
@@ -183,6 +188,7 @@ func (d *Daemon) carryOut(ctx context.Context, v decide.Verdict) {
 		}
 		d.stored = v.Memory
 	}
+	d.armed.put(v.Status.Promise.Armed)
 	if d.charge(v) {
 		d.keeper.wishes.put(wish{order: v.Order, mode: v.Hold, timeout: v.Timeout, petUntil: v.PetUntil})
 	}

@@ -45,6 +45,8 @@ func newDaemon(c Config, version string, log *slog.Logger) (*Daemon, error) {
 		events:     make(chan decide.Event, 64),
 		statuses:   newMailbox[decide.Status](),
 		republish:  newMailbox[struct{}](),
+		armed:      newMailbox[bool](),
+		prepared:   make(chan struct{}),
 		conditions: make(map[string]metav1.Condition),
 	}
 	d.journal = newJournal(d.log)

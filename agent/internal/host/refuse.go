@@ -125,3 +125,11 @@ func ShuttingDown(c Config) bool {
 	_, err := os.Lstat(c.path(c.Run, "shutdown"))
 	return err == nil
 }
+
+// Uninstalling reports whether Picket is about to be taken off this host: a
+// person, or the chart's hook, has left the mark. The agent then stops its
+// watchdog when it leaves, and takes its holder along.
+func Uninstalling(c Config) bool {
+	_, err := os.Lstat(c.path(c.Run, "uninstall"))
+	return err == nil
+}

@@ -186,6 +186,28 @@ func TestAFailedStartGivesBack(t *testing.T) {
 	s.did("runtime 0s", "start", "runtime 30s")
 }
 
+func TestRemoveGivesBackAndLeavesNothing(t *testing.T) {
+	s := newSite(t)
+	s.candidates[0], s.runtime = heldByInit(s.candidates[0]), 30*time.Second
+	w := want()
+	w.Systemd, w.Device = watchdog.TakeOver, "watchdog0"
+	s.launch(w, "watchdog0")
+	s.state = hold.Armed
+	if err := s.Remove(t.Context()); err == nil {
+		t.Error("an armed holder was removed")
+	}
+	s.state = hold.Idle
+	if err := s.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"var/lib/picket/picket-holder", "run/picket/holder.json"} {
+		if _, err := os.Stat(s.path(name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s.did("runtime 0s", "start", "stop", "runtime 30s")
+}
+
 func TestSoftdogIsLoaded(t *testing.T) {
 	s := newSite(t)
 	s.candidates = []watchdog.Candidate{heldByInit(hardware("watchdog0"))}

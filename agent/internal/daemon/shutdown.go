@@ -1,0 +1,205 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/picket-dev/picket/agent/decide"
+	"github.com/picket-dev/picket/agent/internal/host"
+	"github.com/picket-dev/picket/systemd"
+)
+
+const (
+	// askWithin bounds a question to systemd on the way out: logind lets a
+	// shutdown wait for some seconds only.
+	askWithin = 2 * time.Second
+	// busAgain is the pause before a bus that broke is tried again, noBusAgain
+	// before one that is not there is.
+	busAgain   = 5 * time.Second
+	noBusAgain = time.Minute
+)
+
+// farewell says what a SIGTERM means: the host shuts down, Picket is being
+// uninstalled, or the agent is merely replaced (A13). A holder that ends with
+// the pod is disarmed: nobody would pet its device.
+func (d *Daemon) farewell(ctx context.Context) decide.Event {
+	switch {
+	case d.shuttingDown(ctx):
+		return d.lastOrders(ctx)
+	case host.Uninstalling(d.config.host()):
+		return decide.Stop{Uninstall: true}
+	}
+	s := d.keeper.status.Load()
+	return decide.Stop{Uninstall: d.launcher != nil && s != nil && !s.Outlives}
+}
+
+// shuttingDown reports whether the host shuts down in order: a unit of ours has
+// left its mark, or systemd says so.
+func (d *Daemon) shuttingDown(ctx context.Context) bool {
+	if host.ShuttingDown(d.config.host()) {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	m, err := d.systemd(ctx)
+	if err != nil {
+		return false
+	}
+	defer m.Close()
+	stopping, err := m.Stopping(ctx)
+	if err != nil {
+		d.log.Warn("cannot tell whether the host shuts down: taking this for a restart of the agent", "err", err)
+	}
+	return stopping
+}
+
+// lastOrders prepares the host for a shutdown under a long T. The last phase of
+// systemd's shutdown opens the watchdog once more and sets a timeout of its own,
+// with no roll to allow it: where that cannot be prevented, the node must become
+// unarmed instead.
+func (d *Daemon) lastOrders(ctx context.Context) decide.Event {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	if err := d.stayOffTheDog(ctx); err != nil {
+		d.log.Error("systemd would ping the watchdog while the host shuts down: becoming unarmed instead", "rule", "A13", "err", err)
+		return decide.Stop{}
+	}
+	return decide.Shutdown{}
+}
+
+// stayOffTheDog makes systemd's shutdown leave the holder's device alone, if it
+// is the one that systemd would use.
+func (d *Daemon) stayOffTheDog(ctx context.Context) error {
+	m, err := d.systemd(ctx)
+	switch {
+	case errors.Is(err, systemd.ErrAbsent) && !d.runsSystemd():
+		return nil
+	case err != nil:
+		return err
+	}
+	defer m.Close()
+	device, err := m.WatchdogDevice(ctx)
+	if err != nil {
+		return err
+	}
+	if !sameDog(device, d.device()) {
+		return nil
+	}
+	return m.SetRebootWatchdog(ctx, 0)
+}
+
+// sameDog reports whether systemd, which was told to use that path, may use the
+// device of that name. Without a path it takes the first one; without a name
+// nobody knows.
+func sameDog(path, name string) bool {
+	used := "watchdog0"
+	if path != "" && path != "/dev/watchdog" {
+		used = filepath.Base(path)
+	}
+	return name == "" || name == used || name == "watchdog" // the other name of the first one
+}
+
+// runsSystemd reports whether the host's first process is systemd, or cannot be
+// known: then the absence of its socket means nothing.
+func (d *Daemon) runsSystemd() bool {
+	comm, err := os.ReadFile(filepath.Join(d.config.Root, "proc/1/comm"))
+	return err != nil && !errors.Is(err, os.ErrNotExist) || strings.TrimSpace(string(comm)) == "systemd"
+}
+
+// systemd reaches the host's service manager.
+func (d *Daemon) systemd(ctx context.Context) (*systemd.Manager, error) {
+	return systemd.Dial(ctx, filepath.Join(d.config.Root, systemd.PrivateSocket))
+}
+
+// remove takes the holder off a host that Picket leaves.
+func (d *Daemon) remove(ctx context.Context) {
+	v := d.verdict.Load()
+	if d.launcher == nil || !host.Uninstalling(d.config.host()) || v == nil || !v.Done || v.Hold != decide.HoldIdle {
+		return
+	}
+	if err := d.launcher.Remove(ctx); err != nil {
+		d.log.Error("the holder stays on the host", "rule", "A13", "err", err)
+	}
+}
+
+// attendLogin keeps logind from shutting the host down before the agent has
+// prepared for it, and from putting an armed node to sleep. Without logind, a
+// SIGTERM tells.
+func (d *Daemon) attendLogin(ctx context.Context) {
+	again := time.NewTimer(0)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+		pause := busAgain
+		switch err := d.attend(ctx); {
+		case errors.Is(err, systemd.ErrAbsent):
+			pause = noBusAgain
+			d.log.Debug("no logind: a shutdown is noticed by SIGTERM alone", "err", err)
+		case err != nil && ctx.Err() == nil:
+			d.log.Warn("logind is lost: a shutdown is noticed by SIGTERM alone until it is back", "err", err)
+		}
+		again.Reset(pause)
+	}
+}
+
+// attend is attendLogin as long as the bus does not break.
+func (d *Daemon) attend(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	login, err := systemd.DialLogin(ctx, filepath.Join(d.config.Root, systemd.SystemBus))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = login.Close() }()
+	delay, err := login.Delay(ctx, systemd.Shutdown, "gives the watchdog its long timeout first")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = delay.Close() }()
+	broke := make(chan error, 1)
+	begins := newMailbox[struct{}]()
+	go func() { broke <- login.WatchShutdown(ctx, func() { begins.put(struct{}{}) }) }()
+	var awake io.Closer
+	defer func() {
+		if awake != nil {
+			_ = awake.Close()
+		}
+	}()
+	for {
+		select {
+		case err := <-broke:
+			return err
+		case armed := <-d.armed:
+			if awake, err = stayAwake(ctx, login, awake, armed); err != nil {
+				d.log.Warn("an armed node can be put to sleep, and resets when it wakes", "err", err)
+			}
+		case <-begins:
+			d.log.Info("the host is about to shut down", "rule", "A13")
+			d.tell(ctx, d.lastOrders(ctx))
+		case <-d.prepared:
+			_ = delay.Close()
+			return <-broke
+		}
+	}
+}
+
+// stayAwake takes the inhibitor against sleep while the node is armed, and gives
+// it up when it is not.
+func stayAwake(ctx context.Context, login *systemd.Login, held io.Closer, armed bool) (io.Closer, error) {
+	switch {
+	case armed && held == nil:
+		return login.Block(ctx, systemd.Sleep, "the watchdog resets a node that sleeps")
+	case !armed && held != nil:
+		return nil, held.Close()
+	}
+	return held, nil
+}

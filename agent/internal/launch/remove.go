@@ -1,0 +1,44 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/picket-dev/picket/agent/internal/hold"
+	"github.com/picket-dev/picket/systemd"
+)
+
+// Remove takes the holder off the host: it is stopped, its files go, and systemd
+// gets back what was taken from it. A holder that gates stays, and is the error.
+// Run must have ended.
+func (l *Launcher) Remove(ctx context.Context) error {
+	old, _, err := l.launched.Load()
+	if err != nil {
+		l.log.Warn("the record of the launch is lost", "err", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, systemd.Patience)
+	defer cancel()
+	home, init, end, err := l.find(ctx)
+	if err != nil {
+		return fmt.Errorf("remove the holder: %w", err)
+	}
+	defer end()
+	return l.keeper.Exchange(ctx, func(ctx context.Context, s hold.Status) error {
+		if l.gating(s.State) {
+			return errors.New("remove the holder: it gates; drain and unarm the node first")
+		}
+		if err := home.stop(ctx, old); err != nil {
+			return fmt.Errorf("remove the holder: %w", err)
+		}
+		var errs []error
+		for _, path := range []string{l.paths.hostBinary(), l.paths.hostRun(configName)} {
+			if err := os.Remove(l.paths.here(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, err)
+			}
+		}
+		return errors.Join(append(errs, l.giveBack(ctx, init, ""))...)
+	})
+}
