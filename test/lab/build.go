@@ -70,7 +70,7 @@ func buildAll(ctx context.Context, dir string, bare bool, progress io.Writer) (b
 // programs compiles Picket's programs, as `make build` does, and the lab's own.
 func programs(ctx context.Context, checkout, dir string, bare bool, progress io.Writer) error {
 	names := map[string]string{
-		"./test/lab/guest": "guest", "./test/lab/pause": "pause", "./test/lab/workload/writer": "writer",
+		"./test/lab/guest": "guest", "./test/lab/pause": "pause", "./test/lab/workload/writer": "writer", "./test/lab/hog": "hog",
 	}
 	if !bare {
 		maps.Copy(names, map[string]string{
@@ -107,7 +107,7 @@ func images(dir string, bare bool) map[string]archive.Image {
 	}
 	all := map[string]archive.Image{
 		"pause.tar":  {Name: pauseImage, Entrypoint: []string{"/pause"}, Files: files("/", "pause")},
-		"writer.tar": {Name: writerImage, Entrypoint: []string{"/writer"}, Files: files("/", "writer")},
+		"writer.tar": {Name: writerImage, Entrypoint: []string{"/writer"}, Files: files("/", "writer", "hog")},
 	}
 	if !bare {
 		all["picket.tar"] = archive.Image{Name: picketImage, Files: files("/usr/local/bin/",

@@ -15,5 +15,15 @@ func scenarios() []scenario {
 		{"kubelet-stopped", "a kubelet stops: no fence while the agent answers", kubeletStopped},
 		{"containerd-stopped", "containerd stops: no fence while the agent answers", containerdStopped},
 		{"planned-reboot", "systemctl reboot", plannedReboot},
+		{"agent-deleted", "an agent's pod is deleted: its holder pets on", agentDeleted},
+		{"agents-rolled", "the agents are upgraded, one node after the other", agentRolled},
+		{"image-missing", "the agents are rolled to an image that no node has", imageMissing},
+		{"pressure", "processor, memory and disk of a healthy node are taken for 5 min", pressure},
+		{"fork-bomb", "a pod forks for ever", forkBomb},
+		{"full-disk", "a root disk is full", fullDisk},
+		{"softdog", "softdog instead of the hardware, and nobody pets it any more", softdogFires},
+		{"systemd-cooperates", "systemd holds the hardware's watchdog, and keeps it", systemdCooperates},
+		{"systemd-gives-up", "systemd holds the hardware's watchdog, and must give it up", systemdGivesUp},
+		{"machines-refused", "the default policy: virtual machines are not armed, and not fenced", machinesRefused},
 	}
 }

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/picket-dev/picket/proto/api/v1alpha1"
+	"github.com/picket-dev/picket/test/cluster/fleet"
+)
+
+// The drivers of the lab's machines.
+const (
+	hardwareDog = "i6300esb"
+	softDog     = "softdog"
+)
+
+// softdogFires moves a node to softdog, and then stops everything that pets it:
+// the kernel's own timer must reset the node in time.
+func softdogFires(ctx context.Context, r *run) error {
+	v, err := r.first(ctx)
+	if err != nil {
+		return err
+	}
+	restore, err := r.changePolicy(ctx, func(p *v1alpha1.FencingPolicySpec) { p.Watchdog.Prefer = v1alpha1.PreferSoftdog })
+	if err != nil {
+		return err
+	}
+	err = r.guardedBy(ctx, v.node, softDog)
+	if err == nil {
+		v, err = r.victim(ctx, v.Name()) // with the promise of this dog
+	}
+	if err == nil {
+		r.cutNow(v)
+		err = r.sh(ctx, v.node, "systemctl kill --kill-who=all --signal=STOP picket-holder.service; pkill -STOP -x picket-agent")
+	}
+	if err == nil {
+		err = errors.Join(r.tainted(ctx, v), r.resetBeforeTaint(ctx, v))
+		// Its kubelet lived until the reset, as when the agent alone stops.
+		r.failover, r.bound = 0, 0
+	}
+	if err := errors.Join(err, restore()); err != nil {
+		return err
+	}
+	if err := r.recovered(ctx, v); err != nil {
+		return err
+	}
+	return r.guardedBy(ctx, v.node, hardwareDog)
+}
+
+// systemdCooperates lets systemd hold the hardware's watchdog from the node's
+// boot on: Picket takes softdog, and systemd goes on.
+func systemdCooperates(ctx context.Context, r *run) error {
+	return r.systemdHolds(ctx, v1alpha1.Cooperate, softDog, "10s")
+}
+
+// systemdGivesUp makes systemd give the hardware's watchdog up.
+func systemdGivesUp(ctx context.Context, r *run) error {
+	return r.systemdHolds(ctx, v1alpha1.TakeOver, hardwareDog, "0")
+}
+
+// systemdHolds reboots a node into a systemd that pets the hardware's watchdog,
+// and checks who holds what under a stance; then it undoes all of it.
+func (r *run) systemdHolds(ctx context.Context, stance v1alpha1.SystemdStance, driver, runtime string) error {
+	n, err := r.writer(ctx, time.Minute)
+	if err != nil {
+		return err
+	}
+	n = r.other(n) // the workload has nothing to do with it
+	restore, err := r.changePolicy(ctx, func(p *v1alpha1.FencingPolicySpec) { p.Watchdog.Systemd = stance })
+	if err != nil {
+		return err
+	}
+	const conf = "/etc/systemd/system.conf.d/lab.conf"
+	err = r.reboot(ctx, n, "mkdir -p ${conf%/*} && printf '[Manager]\\nRuntimeWatchdogSec=10s\\n' >$conf", conf)
+	if err == nil {
+		err = r.held(ctx, n, driver, runtime)
+	}
+	if err == nil {
+		r.say("%s is guarded by %s; systemd's RuntimeWatchdogUSec is %s", n.Name(), driver, runtime)
+		err = r.stays(ctx, time.Minute, "two watchdogs", r.calmBut(n))
+	}
+	if err := errors.Join(err, restore(), r.reboot(context.WithoutCancel(ctx), n, "rm -f $conf", conf)); err != nil {
+		return err
+	}
+	return r.held(ctx, n, hardwareDog, "0")
+}
+
+// held checks which driver guards a node, and for how long systemd would wait.
+func (r *run) held(ctx context.Context, n *node, driver, runtime string) error {
+	return eventually(ctx, time.Minute, "who holds which watchdog on "+n.Name(), func(ctx context.Context) error {
+		g, err := r.client.NodeGuards.Get(ctx, n.Name())
+		if err != nil {
+			return err
+		}
+		if got := g.Status.Watchdog.Driver; !g.Status.Promise.Armed || got != driver {
+			return fmt.Errorf("guarded by %q, armed: %v, want %q", got, g.Status.Promise.Armed, driver)
+		}
+		text, err := n.Exec(ctx, "systemctl show --property=RuntimeWatchdogUSec --value")
+		if err == nil && strings.TrimSpace(text) != runtime {
+			err = fmt.Errorf("systemd's RuntimeWatchdogUSec is %q, want %q", strings.TrimSpace(text), runtime)
+		}
+		return err
+	})
+}
+
+// reboot runs a script, which sees $conf, and reboots the node in order; it is
+// armed when reboot returns.
+func (r *run) reboot(ctx context.Context, n *node, script, conf string) error {
+	r.doomed[n.Name()] = true
+	boot, _ := n.On()
+	if err := r.sh(ctx, n, "conf="+conf+"; "+script); err != nil {
+		return err
+	}
+	if err := r.background(ctx, n, "sleep 0.2; systemctl reboot"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 8*time.Minute)
+	defer cancel()
+	if _, err := n.WaitBoot(ctx, boot); err != nil {
+		return err
+	}
+	if err := r.ready(ctx, 4*time.Minute, n.Name()); err != nil {
+		return err
+	}
+	return r.armed(ctx, 2*time.Minute, n.Name())
+}
+
+// calmBut is calm for all but one node, whose resets were asked for.
+func (r *run) calmBut(n *node) func(context.Context) error {
+	boot, _ := n.On()
+	return func(context.Context) error {
+		for _, other := range r.nodes {
+			for _, e := range other.Events() {
+				if e.At > r.began && isReset(e) && other != n {
+					return fmt.Errorf("%s: %v", other.Name(), e.Cause)
+				}
+			}
+		}
+		if now, _ := n.On(); now != boot {
+			return fmt.Errorf("%s left boot %.8s", n.Name(), boot)
+		}
+		return nil
+	}
+}
+
+// other is a node that is not the given one.
+func (r *run) other(n *node) *node {
+	for _, o := range r.nodes {
+		if o != n {
+			return o
+		}
+	}
+	return n
+}
+
+// machinesRefused holds a policy that does not accept virtual machines, the
+// default: nobody is armed, and a dead node is left to people.
+func machinesRefused(ctx context.Context, r *run) error {
+	restore, err := r.changePolicy(ctx, func(p *v1alpha1.FencingPolicySpec) { p.Watchdog.AcceptVirtualMachines = false })
+	if err != nil {
+		return err
+	}
+	err = r.leftAlone(ctx)
+	if err := errors.Join(err, restore()); err != nil {
+		return err
+	}
+	return nil // mend waits until all is armed
+}
+
+// leftAlone cuts the power of a node that must not be fenced for it.
+func (r *run) leftAlone(ctx context.Context) error {
+	err := eventually(ctx, 2*time.Minute, "all nodes to be unarmed", func(ctx context.Context) error {
+		for _, n := range r.nodes {
+			g, err := r.client.NodeGuards.Get(ctx, n.Name())
+			if err != nil {
+				return err
+			}
+			if g.Status.Promise.Armed || g.Status.Reason != "VirtualMachine" {
+				return fmt.Errorf("%s: phase %s, reason %s", n.Name(), g.Status.Phase, g.Status.Reason)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	v, err := r.first(ctx)
+	if err != nil {
+		return err
+	}
+	r.cutPower(v)
+	err = r.stays(ctx, time.Minute, "a dead node that was not armed", func(context.Context) error {
+		return r.untainted(v)
+	})
+	if err != nil {
+		return err
+	}
+	r.say("%s is dead and not tainted", v.Name())
+	return v.PowerOn(ctx)
+}
+
+// untainted fails once the victim is out of service.
+func (r *run) untainted(v *victim) error {
+	for _, f := range r.taints.Fences() {
+		if f.Node == v.Name() && f.Tainted > v.cut {
+			return fmt.Errorf("%s is out of service", v.Name())
+		}
+	}
+	return nil
+}
+
+// guardedBy restarts a node's agent, which takes the device that the policy
+// asks for once the node is unarmed, and waits until that one is armed.
+func (r *run) guardedBy(ctx context.Context, n *node, driver string) error {
+	old, err := r.agentPod(ctx, n)
+	if err != nil {
+		return err
+	}
+	if err := r.plane.Client().CoreV1().Pods(fleet.Namespace).Delete(ctx, old.Name, metav1.DeleteOptions{}); err != nil {
+		return fmt.Errorf("restart the agent of %s: %w", n.Name(), err)
+	}
+	return eventually(ctx, 3*time.Minute, n.Name()+" to be guarded by "+driver, func(ctx context.Context) error {
+		if err := r.newAgent(ctx, n, old); err != nil {
+			return err
+		}
+		g, err := r.client.NodeGuards.Get(ctx, n.Name())
+		if err != nil {
+			return err
+		}
+		if s := g.Status; s.Watchdog.Driver != driver || !s.Promise.Armed {
+			return fmt.Errorf("driver %q, phase %s, reason %s: %s", s.Watchdog.Driver, s.Phase, s.Reason, s.Message)
+		}
+		return nil
+	})
+}
+
+// changePolicy changes the policy and returns how to put it back.
+func (r *run) changePolicy(ctx context.Context, change func(*v1alpha1.FencingPolicySpec)) (restore func() error, err error) {
+	set := func(ctx context.Context, change func(*v1alpha1.FencingPolicySpec)) (old v1alpha1.FencingPolicySpec, err error) {
+		policy, err := r.client.FencingPolicies.Get(ctx, v1alpha1.PolicyName)
+		if err != nil {
+			return old, err
+		}
+		policy.Spec.DeepCopyInto(&old)
+		change(&policy.Spec)
+		_, err = r.client.FencingPolicies.Update(ctx, policy)
+		return old, err
+	}
+	old, err := set(ctx, change)
+	if err != nil {
+		return nil, fmt.Errorf("change the policy: %w", err)
+	}
+	return func() error {
+		_, err := set(context.WithoutCancel(ctx), func(p *v1alpha1.FencingPolicySpec) { *p = old })
+		return err
+	}, nil
+}
