@@ -33,6 +33,9 @@ const (
 	testPoll = 100 * time.Millisecond
 )
 
+// reasonSelfTestFailed keeps a node unarmed whose watchdog did not reset it.
+const reasonSelfTestFailed decide.Reason = "SelfTestFailed"
+
 // subject is the node under test.
 type subject interface {
 	// Conditions returns what must hold before a test begins.
@@ -131,7 +134,7 @@ func (t *tester) run(ctx context.Context) {
 			reply, err := t.serve(ctx, j)
 			j.done <- outcome{reply, err}
 		case <-tick:
-			t.look()
+			t.look(ctx)
 		}
 	}
 }
@@ -184,7 +187,7 @@ func (t *tester) keep(change func(*watchdog.Record)) error {
 }
 
 // look ends a test that is decided.
-func (t *tester) look() {
+func (t *tester) look(ctx context.Context) {
 	trial := t.trial()
 	switch {
 	case trial == nil:
@@ -192,7 +195,10 @@ func (t *tester) look() {
 		t.collect(*trial)
 	case trial.Overdue(t.started.Elapsed(t.now())):
 		t.conclude(trial.Failed(), nil)
-		t.require("SelfTestFailed", trial.Failed().String())
+		t.require(reasonSelfTestFailed, trial.Failed().String())
+		if err := t.node.Guide(ctx, false); err != nil {
+			t.log.Error("the core was not told that the self-test failed", "err", err)
+		}
 	}
 }
 
@@ -218,20 +224,23 @@ func (t *tester) collect(trial watchdog.Trial) {
 
 // conclude keeps what a test has found, or why it told nothing.
 func (t *tester) conclude(f watchdog.Finding, err error) {
-	store := t.keep(func(r *watchdog.Record) {
+	change := func(r *watchdog.Record) {
 		r.Trial, r.At = nil, time.Now()
 		if r.Last = f.String(); err != nil {
 			r.Last = "told nothing: " + err.Error()
 			return
 		}
 		*r = r.With(f)
-	})
+	}
+	if trouble := t.keep(change); trouble != nil {
+		t.log.Error("what the self-test of the watchdog found is not on disk: it counts until the agent restarts", "err", trouble)
+		t.mu.Lock()
+		change(&t.record)
+		t.mu.Unlock()
+	}
 	t.peers.SetTest(nil)
 	t.quiet()
 	switch {
-	case store != nil:
-		t.log.Error("what the self-test of the watchdog found cannot be stored: trying again", "err", store)
-		return
 	case err != nil:
 		t.log.Warn("the self-test of the watchdog told nothing", "why", err)
 	case f.Resets:
