@@ -39,6 +39,8 @@ func newInstallStandIn(t *testing.T) (*installStandIn, *Manager) {
 }
 
 func (s *installStandIn) list(names []string) ([]sd.UnitStatus, *dbus.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var all []sd.UnitStatus
 	for _, name := range names {
 		state, ok := s.states[name]
@@ -88,7 +90,9 @@ func (s *installStandIn) reload() *dbus.Error {
 
 func TestLoadedNamesWhatTheHostHas(t *testing.T) {
 	s, m := newInstallStandIn(t)
+	s.mu.Lock()
 	s.states = map[string]string{"kubelet.service": "loaded", "k3s.service": "masked", "rke2-agent.service": "bad-setting"}
+	s.mu.Unlock()
 	got, err := m.Loaded(limited(t), []string{"k3s.service", "kubelet.service", "rke2-agent.service", "rke2-server.service"})
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +110,9 @@ func TestEnableReloadsOnlyForAChange(t *testing.T) {
 	if err := m.Enable(limited(t), file, true); err == nil || !strings.Contains(err.Error(), "enable "+file) {
 		t.Errorf("a file that is not there: %v", err)
 	}
+	s.mu.Lock()
 	s.files = []string{file}
+	s.mu.Unlock()
 	for i, step := range []struct {
 		what    string
 		do      func() error

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 )
 
 // Config says where the gate asks, and for how long it holds.
@@ -66,7 +66,7 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	require(len(path.IsValidPathSegmentName(c.Node)) == 0, "node %q is no name of a node", c.Node)
+	require(len(content.IsPathSegmentName(c.Node)) == 0, "node %q is no name of a node", c.Node)
 	require(len(c.Kubeconfigs) > 0, "no kubeconfig: name the kubelet's, such as /etc/kubernetes/kubelet.conf")
 	for _, k := range c.Kubeconfigs {
 		require(filepath.IsAbs(k), "kubeconfig %q is not an absolute path", k)

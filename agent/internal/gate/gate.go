@@ -155,17 +155,16 @@ func (g *Gate) left(v Verdict) time.Duration {
 
 // say tells the log what has changed, and the service manager how it stands.
 func (g *Gate) say(v Verdict) Verdict {
-	left := g.left(v).Round(time.Second)
-	switch {
-	case v.Word == Hold:
-		g.status(fmt.Sprintf("Holds the kubelet for %v at most: %s", left, v.Text))
-		if v.Reason != g.last.Reason {
-			g.log.Warn("holding the kubelet", "reason", string(v.Reason), "why", v.Text, "left", left,
-				"remedy", "to start it now: systemctl stop picket-gate.service")
-		}
-	default:
+	if v.Word == Open {
 		g.status("Lets the kubelet start: " + v.Text)
 		g.log.Info("letting the kubelet start", "reason", string(v.Reason), "why", v.Text, "after", time.Since(g.began).Round(time.Millisecond))
+		return v
+	}
+	left := g.left(v).Round(time.Second)
+	g.status(fmt.Sprintf("Holds the kubelet for %v at most: %s", left, v.Text))
+	if v.Reason != g.last.Reason {
+		g.log.Warn("holding the kubelet", "reason", string(v.Reason), "why", v.Text, "left", left,
+			"remedy", "to start it now: systemctl stop picket-gate.service")
 	}
 	g.last = v
 	return v

@@ -80,13 +80,16 @@ func Install(ctx context.Context, m manager, s Site, c Config) error {
 // Remove takes the gate off the host. One that is not there is no error.
 func Remove(ctx context.Context, m manager, s Site) error {
 	var errs []error
-	for _, unit := range s.homes() {
-		if _, err := os.Lstat(filepath.Join(s.Root, unit)); err != nil {
-			continue
-		}
-		errs = append(errs, m.Disable(ctx, systemd.GateUnit), remove(filepath.Join(s.Root, unit)))
+	there := func(unit string) bool {
+		_, err := os.Lstat(filepath.Join(s.Root, unit))
+		return err == nil
 	}
-	errs = append(errs, remove(filepath.Join(s.Root, s.binary())))
+	if slices.ContainsFunc(s.homes(), there) {
+		errs = append(errs, m.Disable(ctx, systemd.GateUnit))
+	}
+	for _, file := range append(s.homes(), s.binary()) {
+		errs = append(errs, remove(filepath.Join(s.Root, file)))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("remove the gate: %w", err)
 	}
@@ -121,7 +124,8 @@ func (s Site) binary() string { return filepath.Join(s.State, "picket-agent") }
 // homes are the paths below Root where the unit may lie, the better one first.
 // A link to a unit below /var is a dead one while systemd reads its units on a
 // host whose /var is mounted later: the gate would be left out of every boot and
-// nobody would notice. But not every host lets the agent write to its /etc.
+// nobody would notice. But the agent may see its host's /etc without the right
+// to write there; then systemd makes the link (there it has the unit's name).
 func (s Site) homes() []string {
 	return []string{
 		filepath.Join("etc/systemd/system", systemd.GateUnit),

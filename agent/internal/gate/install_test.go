@@ -242,6 +242,29 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// Where the unit lies with the state, systemd's link to it has the name that the
+// unit would have in /etc. It is one unit, and disabled once.
+func TestRemoveOfALinkedUnit(t *testing.T) {
+	s, m := site(t)
+	if err := Install(t.Context(), m, s, settings()); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(s.Root, unitInEtc)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(link), 0o755), os.Symlink("/"+unitInState, link)); err != nil {
+		t.Fatal(err)
+	}
+	m.called()
+	if err := Remove(t.Context(), m, s); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"disable picket-gate.service"}, m.called()); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
+	if got := files(t, s); len(got) > 0 {
+		t.Errorf("left on the host: %v", got)
+	}
+}
+
 // What systemd does not do must not keep the files on the host: without the
 // binary, the unit does nothing.
 func TestRemoveWithoutSystemd(t *testing.T) {

@@ -58,11 +58,11 @@ func wrapPlace(path string, err error) error {
 func holds(path string, content io.Reader, mode fs.FileMode) (bool, error) {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode() != mode {
-		return false, nil //nolint:nilerr // it is replaced, and then trouble shows
+		return false, nil // it is replaced, and then trouble shows
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return false, nil //nolint:nilerr // as above
+		return false, nil
 	}
 	defer file.Close()
 	const chunk = 64 << 10
