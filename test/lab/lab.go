@@ -19,7 +19,6 @@ import (
 	"github.com/picket-dev/picket/proto/api/client"
 	"github.com/picket-dev/picket/proto/timing"
 	"github.com/picket-dev/picket/test/cluster/controlplane"
-	"github.com/picket-dev/picket/test/cluster/proc"
 	"github.com/picket-dev/picket/test/cluster/rawclock"
 	"github.com/picket-dev/picket/test/cluster/stage"
 	"github.com/picket-dev/picket/test/lab/network"
@@ -38,7 +37,7 @@ type lab struct {
 	endpoints  *endpoints
 	storage    *storage
 	permits    *permits
-	controller *proc.Process
+	controller *controller
 
 	playing sync.Mutex // one scenario at a time
 
@@ -169,7 +168,7 @@ func (l *lab) stop() {
 		n.PowerCut()
 	}
 	if l.controller != nil {
-		l.controller.KillGroup()
+		l.controller.end()
 	}
 	if l.plane != nil {
 		l.plane.Stop()

@@ -11,7 +11,6 @@ import (
 	"github.com/picket-dev/picket/deploy"
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/test/cluster/fleet"
-	"github.com/picket-dev/picket/test/cluster/proc"
 )
 
 // install puts Picket on the cluster: the manifests that people apply, with the
@@ -46,28 +45,6 @@ func (l *lab) install(ctx context.Context) error {
 		return err
 	}
 	return l.startController(ctx)
-}
-
-// startController runs picket-controller with its own ServiceAccount.
-func (l *lab) startController(ctx context.Context) error {
-	const account = "picket-controller"
-	if err := l.plane.WaitServiceAccount(ctx, fleet.Namespace, account); err != nil {
-		return err
-	}
-	token, err := l.plane.TokenFor(ctx, fleet.Namespace, account, "")
-	if err != nil {
-		return err
-	}
-	kubeconfig := l.path("controller.kubeconfig")
-	if err := l.plane.WriteKubeconfig(kubeconfig, l.plane.URL(), token); err != nil {
-		return err
-	}
-	l.controller, err = proc.Start(proc.Command{
-		Name: "picket-controller",
-		Argv: []string{l.opts.Built.Controller, "--kubeconfig", kubeconfig, "--namespace", fleet.Namespace, "--identity", "lab"},
-		Log:  l.path("controller.log"),
-	})
-	return err
 }
 
 // armed waits until nodes' guards show that the boot which runs is armed.

@@ -16,7 +16,8 @@ func (m *Machine) argv() []string {
 		"net.ifnames=0", "systemd.show_status=0", "systemd.getty_auto=no",
 	}
 	argv := []string{
-		"qemu-system-x86_64", "-name", o.Name, "-nodefaults", "-no-user-config", "-display", "none",
+		// The control plane runs beside: it goes first, as if it were elsewhere.
+		"nice", "-n", "5", "qemu-system-x86_64", "-name", o.Name, "-nodefaults", "-no-user-config", "-display", "none",
 		"-machine", "pc", "-accel", "tcg,thread=multi", "-smp", "1", "-m", fmt.Sprint(o.Memory),
 		"-uuid", o.UUID,
 		"-kernel", o.Kernel, "-initrd", o.Initrd, "-append", strings.Join(kernel, " "),
