@@ -103,6 +103,7 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 	running.Wait()
 	d.lastWord(context.WithoutCancel(ctx))
 	d.remove(context.WithoutCancel(ctx))
+	d.removeGate(context.WithoutCancel(ctx))
 	return nil
 }
 

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/picket-dev/picket/agent/internal/gate"
+	"github.com/picket-dev/picket/agent/internal/host"
 	"github.com/picket-dev/picket/agent/internal/launch"
 	"github.com/picket-dev/picket/systemd"
 )
@@ -56,11 +56,32 @@ func (d *Daemon) installGate(ctx context.Context) {
 	}
 }
 
+// removeGate takes the gate off a host that Picket leaves. What is left of it
+// holds nobody: the unit does nothing without its binary.
+func (d *Daemon) removeGate(ctx context.Context) {
+	if d.launcher == nil || !host.Uninstalling(d.config.host()) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, gateWithin)
+	defer cancel()
+	manager, err := d.systemd(ctx)
+	if errors.Is(err, systemd.ErrAbsent) {
+		return
+	}
+	if err == nil {
+		defer manager.Close()
+		err = gate.Remove(ctx, manager, d.gateSite(""))
+	}
+	if err != nil {
+		d.log.Warn("the gate stays on the host", "rule", "A13", "err", err)
+	}
+}
+
 // placeGate installs the gate, or brings it up to date.
 func (d *Daemon) placeGate(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, gateWithin)
 	defer cancel()
-	manager, err := systemd.Dial(ctx, filepath.Join(d.config.Root, systemd.PrivateSocket))
+	manager, err := d.systemd(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,5 +92,10 @@ func (d *Daemon) placeGate(ctx context.Context) error {
 	}
 	c := gate.Default()
 	c.Node, c.Servers = d.config.Node, d.config.API.Endpoints
-	return gate.Install(ctx, manager, gate.Site{Root: d.config.Root, State: d.config.State, Binary: self}, c)
+	return gate.Install(ctx, manager, d.gateSite(self), c)
+}
+
+// gateSite is this host, with the binary that is to run there.
+func (d *Daemon) gateSite(binary string) gate.Site {
+	return gate.Site{Root: d.config.Root, State: d.config.State, Binary: binary}
 }
