@@ -162,6 +162,9 @@ func status(ctx context.Context, c peerv1.AdminClient, format string, out io.Wri
 		fmt.Fprintf(w, "roll\tserial %d by %s, %s old\n", r.RollSerial, r.RollVia, span(r.RollAge))
 		if d := r.Watchdog; d != nil {
 			fmt.Fprintf(w, "watchdog\t%s (%s), %s, T %s, worst pet delay %s\n", d.Driver, d.Kind, d.State, span(d.Timeout), span(d.WorstPetDelay))
+			if d.LastError != "" && d.LastError != r.Message {
+				fmt.Fprintf(w, "\t%s\n", d.LastError)
+			}
 		}
 		lost := 0
 		for _, p := range r.Peers {

@@ -22,6 +22,11 @@ import (
 type agent struct {
 	peerv1.UnimplementedAdminServer
 	status *peerv1.StatusReply
+	test   func(begin bool) (*peerv1.SelfTestReply, error)
+}
+
+func (a agent) SelfTest(_ context.Context, r *peerv1.SelfTestRequest) (*peerv1.SelfTestReply, error) {
+	return a.test(r.GetBegin())
 }
 
 func (a agent) Status(context.Context, *peerv1.StatusRequest) (*peerv1.StatusReply, error) {
@@ -93,6 +98,9 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"fine", armed(), 0, "serial 7 by api, 400ms old"},
 		{"unarmed", change(func(r *peerv1.StatusReply) { r.Phase, r.Reason = "Unarmed", "NoWatchdog" }), 1, "Unarmed NoWatchdog"},
+		{"another holder than the wanted one", change(func(r *peerv1.StatusReply) {
+			r.Watchdog = &peerv1.Watchdog{LastError: "watchdog0 is kept by systemd (pid 1)"}
+		}), 0, "kept by systemd (pid 1)"},
 		{"peer lost", change(func(r *peerv1.StatusReply) { r.Peers[0].Lost = true }), 1, "n2 is lost"},
 		{"counting down", change(func(r *peerv1.StatusReply) {
 			r.RollAge, r.PetLeft = durationpb.New(4*time.Second), durationpb.New(time.Second)

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -74,7 +75,7 @@ func (a *admin) Status(context.Context, *peerv1.StatusRequest) (*peerv1.StatusRe
 		r.Watchdog = &peerv1.Watchdog{
 			Driver: h.Device.Driver, Kind: h.Device.Kind.String(), Timeout: durationpb.New(h.Timeout),
 			Kappa: int32(h.Device.Kappa), State: h.State.String(),
-			WorstPetDelay: durationpb.New(h.WorstDelay), Pets: h.Pets, LastError: h.LastError,
+			WorstPetDelay: durationpb.New(h.WorstDelay), Pets: h.Pets, LastError: cmp.Or(a.d.launchProblem(), h.LastError),
 		}
 		r.Watchdog.Verified, r.Watchdog.SelfTest = a.d.tests.verified(h.Device)
 	}

@@ -123,6 +123,14 @@ func (d *Daemon) device() string {
 	return d.launcher.Report().Device
 }
 
+// launchProblem is why the holder is not the one that is wanted, or nothing.
+func (d *Daemon) launchProblem() string {
+	if d.launcher == nil {
+		return ""
+	}
+	return d.launcher.Report().Problem
+}
+
 // condition returns a condition of the NodeGuard, with the time of its last
 // change.
 func (d *Daemon) condition(kind string, on bool, message string) metav1.Condition {
