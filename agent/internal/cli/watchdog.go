@@ -49,6 +49,7 @@ func watchdogCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.prefer, "prefer", "", "Hardware or Softdog, instead of the policy's word")
 	cmd.Flags().StringVar(&f.device, "device", "", "the one device to choose, such as watchdog1, instead of the policy's word")
 	cmd.Flags().StringVar(&f.systemd, "systemd", "", "Cooperate or TakeOver, instead of the policy's word")
+	cmd.AddCommand(selfTestCommand())
 	cmd.Flags().StringVar(&f.profile, "profile", "", "standard, fast or patient, instead of the profile in force")
 	return cmd
 }

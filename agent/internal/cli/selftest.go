@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
+
+	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
+)
+
+// selfTestPatience bounds the call: the handshake by which the node becomes
+// unarmed, and the neighbours' answers.
+const selfTestPatience = time.Minute
+
+// selfTestCommand asks the agent to test the watchdog.
+func selfTestCommand() *cobra.Command {
+	var f flags
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "self-test",
+		Short: "Test on a drained node whether and when its watchdog resets it",
+		Long: "Tests the watchdog of this node by letting it do what it is for: the node becomes unarmed,\n" +
+			"its watchdog is pinged for the last time, and must reset the node, while the neighbours time it.\n" +
+			"After the reboot `picket-agent watchdog` and the NodeGuard show what was found.\n" +
+			"Without --yes nothing is done but to check whether the test can begin.\n" +
+			"Exit code: 0 begun, or ready; 1 not ready, 3 it cannot be told.",
+		Example: "  kubectl drain worker-1 --ignore-daemonsets --delete-emptydir-data\n" +
+			"  picket-agent watchdog self-test         # can it begin?\n" +
+			"  picket-agent watchdog self-test --yes   # resets the node",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			conn, err := dial(f.run)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			ctx, cancel := context.WithTimeout(cmd.Context(), selfTestPatience)
+			defer cancel()
+			r, err := peerv1.NewAdminClient(conn).SelfTest(ctx, &peerv1.SelfTestRequest{Begin: yes})
+			if err != nil {
+				return notBegun(err)
+			}
+			return showSelfTest(cmd.OutOrStdout(), f.output, r)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&yes, "yes", false, "begin: the node is reset by its watchdog within a minute")
+	return cmd
+}
+
+// notBegun tells an agent that refused from one that did not answer.
+func notBegun(err error) error {
+	if grpcstatus.Code(err) == codes.FailedPrecondition {
+		return &state{exitDegraded, "the test was not begun, and the node goes on as before: " + grpcstatus.Convert(err).Message()}
+	}
+	return unreachable(err)
+}
+
+func showSelfTest(out io.Writer, format string, r *peerv1.SelfTestReply) error {
+	ready := true
+	for _, c := range r.GetChecks() {
+		ready = ready && c.GetOk()
+	}
+	err := show(out, format, r, func(w io.Writer) {
+		for _, c := range r.GetChecks() {
+			word := "no"
+			if c.GetOk() {
+				word = "ok"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\n", c.GetName(), word, c.GetWhat())
+		}
+		switch {
+		case r.GetBegun():
+			fmt.Fprintf(w, "\nThe watchdog got its last ping, with T=%s: it should reset the node within %s from now.\n"+
+				"After the reboot: picket-agent watchdog, then kubectl uncordon.\n", span(r.GetTimeout()), span(r.GetWithin()))
+		case ready:
+			fmt.Fprintln(w, "\nReady. Add --yes to begin: the node is then reset by its watchdog.")
+		}
+	})
+	if err == nil && !ready {
+		return &state{exitDegraded, "the test cannot begin as things are"}
+	}
+	return err
+}
