@@ -58,7 +58,7 @@ type audience interface {
 	Beat(ctx context.Context, every time.Duration, nodes []string, report func(peer.Beat))
 }
 
-// A tester tests the watchdog of this node (PROTOCOL.md §9): it makes the node
+// A tester tests the watchdog of this node (end of PROTOCOL.md §9): it makes the node
 // unarmed, gives the device its last ping, and lives on to be timed by the
 // neighbours. The next boot's tester collects what they have timed, judges it,
 // and keeps it on disk.
