@@ -54,6 +54,9 @@ func (c *controlConn) ask(ctx context.Context, r request) error {
 	for answers := json.NewDecoder(c); ; {
 		var a answer
 		if err := answers.Decode(&a); err != nil {
+			if r.Verb == "down" {
+				return nil // its last word
+			}
 			return fmt.Errorf("hear from the lab: %w", err)
 		}
 		_, _ = os.Stdout.Write(a.Out)
@@ -109,7 +112,8 @@ func (l *lab) serve(ctx context.Context, conn net.Conn, down func()) {
 			last.Failure = err.Error()
 		}
 	case "down":
-		defer down()
+		down()
+		select {} // until this process ends: then nothing of the lab is left
 	default:
 		last.Failure = fmt.Sprintf("the lab does not know %q", r.Verb)
 	}

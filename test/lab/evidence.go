@@ -25,7 +25,7 @@ func (l *lab) evidence(name string) (string, error) {
 		return dir, fmt.Errorf("keep evidence: %w", err)
 	}
 	var logs []string
-	for _, pattern := range []string{"*.console", "*.journal", "*.qemu", "*.log", "control-plane/*.log"} {
+	for _, pattern := range []string{"*.console", "*.journal", "*.pods", "*.qemu", "*.log", "control-plane/*.log"} {
 		found, _ := filepath.Glob(l.path(pattern))
 		logs = append(logs, found...)
 	}

@@ -5,7 +5,7 @@ import "net"
 // Options describe a machine.
 type Options struct {
 	// Name is the machine's, and the prefix of its files in Dir: NAME.console
-	// (the kernel's), NAME.journal (systemd's) and NAME.qemu.
+	// (the kernel's), NAME.journal (systemd's), NAME.pods and NAME.qemu.
 	Name string
 	// Dir takes logs and sockets. Its path must be short: a unix socket's is at
 	// most 107 bytes.

@@ -31,6 +31,8 @@ func (m *Machine) argv() []string {
 		"-device", "virtio-serial-pci",
 		"-chardev", "file,id=journal,path=" + m.path("journal") + ",append=on",
 		"-device", "virtconsole,chardev=journal",
+		"-chardev", "file,id=pods,path=" + m.path("pods") + ",append=on",
+		"-device", "virtconsole,chardev=pods",
 		"-chardev", "socket,id=hand,path=" + m.path("hand") + ",server=on,wait=off",
 		"-device", "virtserialport,chardev=hand,name=" + wire.Port,
 	}
