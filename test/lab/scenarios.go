@@ -24,6 +24,8 @@ func scenarios() []scenario {
 		{"softdog", "softdog instead of the hardware, and nobody pets it any more", softdogFires},
 		{"systemd-cooperates", "systemd holds the hardware's watchdog, and keeps it", systemdCooperates},
 		{"systemd-gives-up", "systemd holds the hardware's watchdog, and must give it up", systemdGivesUp},
+		{"api-stopped", "the API server is stopped for a minute", apiStopped},
+		{"shutdown-hangs", "a shutdown hangs on a dead volume: the watchdog ends it", shutdownHangs},
 		{"machines-refused", "the default policy: virtual machines are not armed, and not fenced", machinesRefused},
 	}
 }
