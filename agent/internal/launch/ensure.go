@@ -28,7 +28,7 @@ func (l *Launcher) ensure(ctx context.Context, want Want) (string, error) {
 		return old.Device, err
 	}
 	defer end()
-	t := task{Launcher: l, home: home, init: init, old: old, known: known}
+	t := task{Launcher: l, home: home, init: init, old: old, known: known && old.Device != ""}
 	if err := t.plan(ctx, want); err != nil {
 		return old.Device, err
 	}
@@ -140,10 +140,16 @@ func (t *task) exchange(ctx context.Context, running bool) error {
 		err = t.start(ctx)
 	}
 	if err != nil {
-		return errors.Join(err, t.giveBack(ctx, t.init, ""))
+		return errors.Join(err, t.undo(ctx))
 	}
 	t.log.Info("holder launched", "device", t.next.Device, "outlives", t.next.Config.Outlives, "why", t.choice.Why)
 	return nil
+}
+
+// undo leaves nothing of an exchange that failed: a holder that comes up later
+// would find its device given back.
+func (t *task) undo(ctx context.Context) error {
+	return errors.Join(t.home.stop(ctx, t.next), t.launched.Store(record{}), t.giveBack(ctx, t.init, ""))
 }
 
 // start places the holder's files, starts it and waits until it answers. The

@@ -183,7 +183,23 @@ func TestAFailedStartGivesBack(t *testing.T) {
 	if _, err := s.ensure(t.Context(), w); !errors.Is(err, s.startFails) {
 		t.Errorf("error %v", err)
 	}
-	s.did("runtime 0s", "start", "runtime 30s")
+	s.did("runtime 0s", "start", "stop", "runtime 30s")
+}
+
+// Nor may one that came up too late stay, with its dog given back.
+func TestAHolderThatDoesNotAnswerInTimeIsStopped(t *testing.T) {
+	s := newSite(t)
+	s.candidates, s.runtime, s.mute = []watchdog.Candidate{heldByInit(hardware("watchdog0"))}, 30*time.Second, true
+	w := want()
+	w.Systemd = watchdog.TakeOver
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := s.ensure(ctx, w); err == nil || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("error %v", err)
+	}
+	s.mute = false
+	s.launch(w, "watchdog0")
+	s.did("runtime 0s", "start", "stop", "runtime 30s", "runtime 0s", "start")
 }
 
 func TestRemoveGivesBackAndLeavesNothing(t *testing.T) {

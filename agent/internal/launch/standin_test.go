@@ -47,6 +47,7 @@ type site struct {
 	runtime    time.Duration    // systemd's RuntimeWatchdogSec
 	absent     bool             // there is no systemd
 	startFails error
+	mute       bool       // a holder that is started does not answer
 	state      hold.State // of the holder that answers
 }
 
@@ -160,7 +161,9 @@ func (s *site) Start(_ context.Context, service systemd.Service) error {
 		return s.startFails
 	}
 	s.service, s.state = &service, hold.Idle
-	s.answer()
+	if !s.mute {
+		s.answer()
+	}
 	return nil
 }
 
