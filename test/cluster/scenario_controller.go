@@ -251,14 +251,5 @@ func (r *run) taintsOf(ctx context.Context, node string) ([]corev1.Taint, error)
 
 // editTaints changes a Node's taints, as a human with kubectl would.
 func (r *run) editTaints(ctx context.Context, node string, change func([]corev1.Taint) []corev1.Taint) error {
-	return r.eventually(ctx, 10*time.Second, "edit the taints of "+node, func(ctx context.Context) error {
-		nodes := r.Plane.Client().CoreV1().Nodes()
-		n, err := nodes.Get(ctx, node, getOptions)
-		if err != nil {
-			return err
-		}
-		n.Spec.Taints = change(n.Spec.Taints)
-		_, err = nodes.Update(ctx, n, updateOptions)
-		return err
-	})
+	return r.editNode(ctx, node, func(n *corev1.Node) { n.Spec.Taints = change(n.Spec.Taints) })
 }

@@ -35,5 +35,6 @@ func scenarios() []scenario {
 		{name: "foreign-taints", about: "somebody else adds and removes taints: never adopted, the quarantine restored", run: foreignTaints},
 		{name: "pod-with-finalizer", about: "a pod's finalizer keeps the fence open, and is said to", run: podWithFinalizer},
 		{name: "tolerating-pod", about: "a pod that tolerates the taint stays, and does not block the fence", run: toleratingPod},
+		{name: "self-test", about: "the watchdog of a drained node is tested: it resets the node, neighbours time it, κ is published", run: selfTest},
 	}
 }

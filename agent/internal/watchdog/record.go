@@ -41,7 +41,7 @@ func (r Record) Validate() error {
 // Of returns the finding about the device with these facts under that kernel.
 func (r Record) Of(f Facts, kernel string) (Finding, bool) {
 	i := slices.IndexFunc(r.Findings, func(x Finding) bool { return x.Key == f.Key(kernel) })
-	if i < 0 || f.Identity == "" {
+	if i < 0 || f.Identity == "" || kernel == "" {
 		return Finding{}, false
 	}
 	return r.Findings[i], true

@@ -18,6 +18,7 @@ func (m *Machine) hostFiles(boot string) map[string]string {
 	files := map[string]string{
 		"proc/sys/kernel/random/boot_id": boot + "\n",
 		"proc/cmdline":                   "BOOT_IMAGE=/vmlinuz root=/dev/sda1 ro quiet\n",
+		"proc/sys/kernel/osrelease":      "6.1.0-test\n",
 		"proc/cpuinfo":                   "processor\t: 0\nmodel name\t: Bare Metal\nflags\t\t: fpu tsc lm\n",
 		"etc/machine-id":                 m.machineID + "\n",
 		"sys/class/dmi/id/product_uuid":  m.systemUUID + "\n",
