@@ -97,7 +97,7 @@ func programs(ctx context.Context, checkout, dir string, bare bool, progress io.
 }
 
 // images are what nodes import, by the name of the archive. Picket's has the
-// layout of the Dockerfile.
+// layout of the Dockerfile, without the controller, which runs on no node.
 func images(dir string, bare bool) map[string]archive.Image {
 	files := func(prefix string, names ...string) (all []archive.File) {
 		for _, name := range names {
@@ -111,7 +111,7 @@ func images(dir string, bare bool) map[string]archive.Image {
 	}
 	if !bare {
 		all["picket.tar"] = archive.Image{Name: picketImage, Files: files("/usr/local/bin/",
-			"picket-agent", "picket-holder", "picket-controller")}
+			"picket-agent", "picket-holder")}
 	}
 	return all
 }

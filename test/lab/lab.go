@@ -70,7 +70,7 @@ func (l *lab) begin(ctx context.Context) error {
 
 // start brings everything up and returns when all nodes are armed.
 func (l *lab) start(ctx context.Context) (err error) {
-	if l.profile, err = timing.Named(l.opts.Profile); err != nil {
+	if _, l.profile, err = policy(l.opts.Profile); err != nil {
 		return err
 	}
 	if err := network.New(ctx, l.opts.Nodes); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/picket-dev/picket/deploy"
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
+	"github.com/picket-dev/picket/proto/timing"
 	"github.com/picket-dev/picket/test/cluster/fleet"
 )
 
@@ -33,18 +34,43 @@ func (l *lab) install(ctx context.Context) error {
 		if bytes.Contains(object, []byte(`"kind":"Deployment"`)) {
 			continue // the controller is a process of the lab's
 		}
+		object = bytes.ReplaceAll(object, []byte(agentShare), []byte(labShare))
 		if err := l.plane.Apply(ctx, object); err != nil {
 			return err
 		}
 	}
-	spec := v1alpha1.FencingPolicySpec{
-		Mode: v1alpha1.Enforce, Profile: l.opts.Profile,
-		Watchdog: v1alpha1.WatchdogPolicy{AcceptVirtualMachines: true},
+	spec, _, err := policy(l.opts.Profile)
+	if err != nil {
+		return err
 	}
 	if err := fleet.SetPolicy(ctx, l.client, spec); err != nil {
 		return err
 	}
 	return l.startController(ctx)
+}
+
+// agentShare is the processor that the agent's pod asks for, and labShare what
+// it gets: an emulated processor is some twenty times slower than a real one.
+const agentShare, labShare = `"cpu":"20m"`, `"cpu":"400m"`
+
+// busy is the lab's own profile, for a machine that does other work beside: what
+// stops a virtual machine for seconds is not Picket's to judge.
+const busy = "busy"
+
+// policy is what puts a profile in force on virtual machines.
+func policy(name string) (v1alpha1.FencingPolicySpec, timing.Profile, error) {
+	spec := v1alpha1.FencingPolicySpec{
+		Mode: v1alpha1.Enforce, Profile: name,
+		Watchdog: v1alpha1.WatchdogPolicy{AcceptVirtualMachines: true},
+	}
+	if name != busy {
+		p, err := timing.Named(name)
+		return spec, p, err
+	}
+	p := timing.Standard()
+	p.RollLife, p.PetDelay = 15*time.Second, 4*time.Second
+	spec.Profile, spec.Overrides = "standard", v1alpha1.TimingOf(p)
+	return spec, p, p.Validate()
 }
 
 // armed waits until nodes' guards show that the boot which runs is armed.
