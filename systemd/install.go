@@ -16,7 +16,11 @@ type unitFiles interface {
 
 // Loaded returns those of the units that the host has, whether or not they run.
 func (m *Manager) Loaded(ctx context.Context, units []string) ([]string, error) {
-	states, err := m.conn.ListUnitsByNamesContext(ctx, units)
+	conn, err := m.units()
+	if err != nil {
+		return nil, err
+	}
+	states, err := conn.ListUnitsByNamesContext(ctx, units)
 	if err != nil {
 		return nil, fmt.Errorf("ask systemd which of %v there are: %w", units, err)
 	}
@@ -38,7 +42,11 @@ func loaded(states []sd.UnitStatus) []string {
 // reads its files again if the unit's was changed, or if it was not enabled
 // before: only then, since that costs a busy host a second.
 func (m *Manager) Enable(ctx context.Context, file string, changed bool) error {
-	return enable(ctx, m.conn, file, changed)
+	conn, err := m.units()
+	if err != nil {
+		return err
+	}
+	return enable(ctx, conn, file, changed)
 }
 
 func enable(ctx context.Context, u unitFiles, file string, changed bool) error {
@@ -55,7 +63,11 @@ func enable(ctx context.Context, u unitFiles, file string, changed bool) error {
 // Disable makes the unit no part of the next boots. The file itself stays, and
 // so does the unit if it runs.
 func (m *Manager) Disable(ctx context.Context, unit string) error {
-	return disable(ctx, m.conn, unit)
+	conn, err := m.units()
+	if err != nil {
+		return err
+	}
+	return disable(ctx, conn, unit)
 }
 
 func disable(ctx context.Context, u unitFiles, unit string) error {

@@ -2,7 +2,6 @@ package systemd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	sd "github.com/coreos/go-systemd/v22/dbus"
@@ -23,13 +22,17 @@ const (
 	replaceConflicts = "replace"
 )
 
-// A Manager is a conversation with the host's service manager.
+// A Manager is a conversation with the host's service manager. It is not for
+// concurrent use.
 type Manager struct {
-	conn *sd.Conn
 	// object is the manager's, on a connection of its own: go-systemd reads
 	// properties as text and writes none.
 	object dbus.BusObject
 	own    *dbus.Conn
+	// conn is go-systemd's, and nil until a unit is asked for: its two
+	// connections are many round trips, and a busy manager takes its time.
+	conn    *sd.Conn
+	connect func() (*sd.Conn, error)
 }
 
 // Dial returns a Manager that is reached by its private socket, see
@@ -44,27 +47,37 @@ func newManager(ctx context.Context, dial dialer) (*Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reach systemd: %w", err)
 	}
-	conn, err := sd.NewConnection(func() (*dbus.Conn, error) { return dial(ctx) })
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("reach systemd: %w", err), own.Close())
+	return &Manager{own: own, object: own.Object(managerName, managerPath), connect: func() (*sd.Conn, error) {
+		return sd.NewConnection(func() (*dbus.Conn, error) { return dial(ctx) })
+	}}, nil
+}
+
+// units returns the connection on which units are asked for.
+func (m *Manager) units() (*sd.Conn, error) {
+	if m.conn == nil {
+		conn, err := m.connect()
+		if err != nil {
+			return nil, fmt.Errorf("reach systemd: %w", err)
+		}
+		m.conn = conn
 	}
-	return &Manager{conn: conn, own: own, object: own.Object(managerName, managerPath)}, nil
+	return m.conn, nil
 }
 
 // Close ends the conversation.
 func (m *Manager) Close() {
-	m.conn.Close()
+	if m.conn != nil {
+		m.conn.Close()
+	}
 	_ = m.own.Close() // nothing is lost: every call was answered
 }
 
 // Stopping reports whether the host is shutting down: the manager has a job for
 // one of the targets that end it.
 func (m *Manager) Stopping(ctx context.Context) (bool, error) {
-	state, err := m.conn.SystemStateContext(ctx)
-	if err != nil {
-		return false, fmt.Errorf("ask systemd for the state of the system: %w", err)
-	}
-	return state.Value.Value() == stoppingState, nil
+	var state string
+	err := m.get(ctx, "SystemState", &state)
+	return state == stoppingState, err
 }
 
 // get reads a property of the manager into value. Its error is unknownProperty
@@ -91,9 +104,13 @@ func (m *Manager) set(ctx context.Context, name string, value any) error {
 }
 
 // job waits for the end of a job that start queues.
-func job(ctx context.Context, start func(chan<- string) (int, error)) (string, error) {
+func (m *Manager) job(ctx context.Context, start func(*sd.Conn, chan<- string) (int, error)) (string, error) {
+	units, err := m.units()
+	if err != nil {
+		return "", err
+	}
 	ended := make(chan string, 1)
-	if _, err := start(ended); err != nil {
+	if _, err := start(units, ended); err != nil {
 		return "", err
 	}
 	select {
@@ -107,8 +124,8 @@ func job(ctx context.Context, start func(chan<- string) (int, error)) (string, e
 // StartUnit starts a unit that the host has, such as modprobe@softdog.service,
 // and waits for it.
 func (m *Manager) StartUnit(ctx context.Context, name string) error {
-	result, err := job(ctx, func(ended chan<- string) (int, error) {
-		return m.conn.StartUnitContext(ctx, name, replaceConflicts, ended)
+	result, err := m.job(ctx, func(units *sd.Conn, ended chan<- string) (int, error) {
+		return units.StartUnitContext(ctx, name, replaceConflicts, ended)
 	})
 	if err == nil && result != jobDone {
 		err = fmt.Errorf("its job ended as %q: see `systemctl status %s`", result, name)

@@ -35,7 +35,7 @@ const (
 	restartPause = 100 * time.Millisecond
 	// startWithin bounds the time until READY=1, stopWithin that from SIGTERM to
 	// SIGKILL.
-	startWithin = 10 * time.Second
+	startWithin = 30 * time.Second
 	stopWithin  = 10 * time.Second
 
 	roundRobin = 2 // SCHED_RR

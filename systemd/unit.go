@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	sd "github.com/coreos/go-systemd/v22/dbus"
 )
@@ -41,23 +40,24 @@ func (s State) Running() bool {
 
 // Inspect returns the state of a service.
 func (m *Manager) Inspect(ctx context.Context, name string) (State, error) {
-	unit, err := m.conn.GetUnitPropertiesContext(ctx, name)
+	units, err := m.units()
+	if err != nil {
+		return State{}, fmt.Errorf("inspect %s: %w", name, err)
+	}
+	// Of all its interfaces at once.
+	unit, err := units.GetAllPropertiesContext(ctx, name)
 	if err != nil {
 		return State{}, fmt.Errorf("inspect %s: %w", name, err)
 	}
 	if unit["LoadState"] == "not-found" {
 		return State{}, nil
 	}
-	service, err := m.conn.GetUnitTypePropertiesContext(ctx, name, "Service")
-	if err != nil {
-		return State{}, fmt.Errorf("inspect %s: %w", name, err)
-	}
 	var s State
 	s.Active, _ = unit["ActiveState"].(string)
 	s.Sub, _ = unit["SubState"].(string)
-	pid, _ := service["MainPID"].(uint32)
-	status, _ := service["ExecMainStatus"].(int32)
-	stored, _ := service["NFileDescriptorStore"].(uint32)
+	pid, _ := unit["MainPID"].(uint32)
+	status, _ := unit["ExecMainStatus"].(int32)
+	stored, _ := unit["NFileDescriptorStore"].(uint32)
 	s.PID, s.Status, s.Stored = int(pid), int(status), int(stored)
 	return s, nil
 }
@@ -81,9 +81,9 @@ func (m *Manager) Start(ctx context.Context, s Service) error {
 // start tries once. Its function tells which properties to do without.
 func (m *Manager) start(ctx context.Context, name string, properties []sd.Property) (func(sd.Property) bool, error) {
 	nothing := func(sd.Property) bool { return false }
-	_ = m.conn.ResetFailedUnitContext(ctx, name) // a failed one would be in the way
-	result, err := job(ctx, func(ended chan<- string) (int, error) {
-		return m.conn.StartTransientUnitContext(ctx, name, replaceConflicts, properties, ended)
+	result, err := m.job(ctx, func(units *sd.Conn, ended chan<- string) (int, error) {
+		_ = units.ResetFailedUnitContext(ctx, name) // a failed one would be in the way
+		return units.StartTransientUnitContext(ctx, name, replaceConflicts, properties, ended)
 	})
 	switch {
 	case named(err, refusedProperty) || named(err, unknownProperty):
@@ -121,8 +121,8 @@ func why(name, result string, s State) string {
 
 // Stop stops a service and waits for its end. One that is not there is no error.
 func (m *Manager) Stop(ctx context.Context, name string) error {
-	result, err := job(ctx, func(ended chan<- string) (int, error) {
-		return m.conn.StopUnitContext(ctx, name, replaceConflicts, ended)
+	result, err := m.job(ctx, func(units *sd.Conn, ended chan<- string) (int, error) {
+		return units.StopUnitContext(ctx, name, replaceConflicts, ended)
 	})
 	switch {
 	case named(err, unknownUnit):
@@ -137,5 +137,5 @@ func (m *Manager) Stop(ctx context.Context, name string) error {
 }
 
 // Patience bounds one conversation with the manager: long enough to start and
-// to stop a service once.
-const Patience = startWithin + stopWithin + 5*time.Second
+// to stop a service once, on a host that is out of breath.
+const Patience = 2 * (startWithin + stopWithin)

@@ -16,8 +16,8 @@ import (
 
 const (
 	// askWithin bounds a question to systemd on the way out: logind lets a
-	// shutdown wait for some seconds only.
-	askWithin = 2 * time.Second
+	// shutdown wait for as long, by default.
+	askWithin = 5 * time.Second
 	// busAgain is the pause before a bus that broke is tried again, noBusAgain
 	// before one that is not there is.
 	busAgain   = 5 * time.Second

@@ -177,7 +177,7 @@ func (t *task) start(ctx context.Context) error {
 }
 
 // answerWithin bounds the time until a started holder answers.
-const answerWithin = 5 * time.Second
+const answerWithin = 15 * time.Second
 
 // answer waits until the holder answers a call.
 func (t *task) answer(ctx context.Context) error {
