@@ -39,7 +39,7 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		Name: "db", Namespace: "default", Command: "/writer",
-		LUN: 1, Capacity: "256Mi", Every: 200 * time.Millisecond, TolerationSeconds: 300,
+		LUN: 1, Capacity: "256Mi", Every: 500 * time.Millisecond, TolerationSeconds: 300,
 	}
 }
 

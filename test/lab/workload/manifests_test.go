@@ -51,7 +51,7 @@ func TestManifests(t *testing.T) {
 	if writer.ImagePullPolicy != corev1.PullNever || writer.Image != o.Image {
 		t.Errorf("image %s is pulled %s", writer.Image, writer.ImagePullPolicy)
 	}
-	want := []string{"-file=/data/records", "-every=200ms", "-collector=http://10.9.0.1:8000"}
+	want := []string{"-file=/data/records", "-every=500ms", "-collector=http://10.9.0.1:8000"}
 	if diff := cmp.Diff(want, writer.Args); diff != "" {
 		t.Error(diff)
 	}
