@@ -167,6 +167,9 @@ func (f watchdogFlags) show(ctx context.Context, out io.Writer) error {
 		Chosen: choice.Name, LoadSoftdog: choice.LoadSoftdog, TakeOver: choice.TakeOver, Why: choice.Why,
 		Devices: []watchdogDevice{}, SelfTest: record.Last, Policy: policy,
 	}
+	if t := record.Trial; t != nil {
+		r.SelfTest = "begun at " + t.Began.UTC().Format(time.RFC3339) + ", and its result is not known yet"
+	}
 	if broken != nil {
 		r.SelfTest = "what self-tests found is lost: " + broken.Error()
 	}

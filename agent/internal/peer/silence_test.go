@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
@@ -105,4 +106,35 @@ func TestDecodeSilence(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
+}
+
+// What comes over the network is bounded before anybody reasons with it.
+func FuzzSelfTest(f *testing.F) {
+	seed := func(m proto.Message) []byte {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		return b
+	}
+	f.Add(seed(&peerv1.Silence{BootId: "x", Lasted: durationpb.New(time.Second), Gap: durationpb.New(1), Beats: 3}),
+		seed(&peerv1.SelfTest{BootId: "x", PetAge: durationpb.New(time.Second)}))
+	f.Fuzz(func(t *testing.T, silence, test []byte) {
+		var x peerv1.Silence
+		if proto.Unmarshal(silence, &x) == nil {
+			if s := decodeSilence(&x); s != nil && (s.Lasted < 0 || s.Lasted > timing.MaxTerm || s.Gap < 0 || s.Beats < 0) {
+				t.Errorf("%+v", s)
+			}
+		}
+		var y peerv1.SelfTest
+		if proto.Unmarshal(test, &y) != nil {
+			return
+		}
+		w := stopwatch{nodes: make(map[string]*timed)}
+		for _, now := range []time.Duration{0, time.Second, 3 * time.Second} {
+			if s := decodeSilence(w.hear("a", "x", &y, timing.At(48*time.Hour+now))); s != nil && (s.Lasted < 0 || s.Beats > 3) {
+				t.Errorf("%+v", s)
+			}
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package watchdog
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +160,7 @@ func TestRecord(t *testing.T) {
 	}
 	for name, bad := range map[string]Record{
 		"trial":   {Trial: &Trial{Timeout: sec}},
+		"years":   {Trial: &Trial{Boot: "old", Key: key, Timeout: 25 * time.Hour}},
 		"kappa":   {Findings: []Finding{found(key, 999)}},
 		"timeout": {Findings: []Finding{{Key: key}}},
 	} {
@@ -166,4 +168,30 @@ func TestRecord(t *testing.T) {
 			t.Errorf("%s is valid", name)
 		}
 	}
+}
+
+// The record lies on a disk that anybody may have edited.
+func FuzzRecord(f *testing.F) {
+	f.Add([]byte(`{"trial":{"boot":"old","driver":"softdog","identity":"Software Watchdog","kernel":"6.1.0","timeout":10000000000}}`))
+	f.Add([]byte(`{"findings":[{"driver":"softdog","identity":"Software Watchdog","kernel":"6.1.0","resets":true,"kappa":1031,"timeout":1}]}`))
+	f.Add([]byte(`{"trial":{"timeout":-1},"at":"x"}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var r Record
+		if json.Unmarshal(text, &r) != nil || r.Validate() != nil {
+			return
+		}
+		for _, x := range r.Findings {
+			facts := Facts{Driver: x.Driver, Identity: x.Identity, Kappa: 1020}
+			if found, ok := r.Of(facts, x.Kernel); ok && found.Resets && found.Kappa < 1000 {
+				t.Errorf("κ·1000 = %d", found.Kappa)
+			}
+		}
+		if r.Trial == nil {
+			return
+		}
+		found, err := Judge(*r.Trial, "new", []Silence{{Boot: r.Trial.Boot, Lasted: r.Trial.Timeout % (24 * time.Hour), Beats: 9}})
+		if err == nil && (found.Kappa < 1000 || found.Kappa > kappaMost || r.With(found).Validate() != nil) {
+			t.Errorf("%+v", found)
+		}
+	})
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/picket-dev/picket/proto/timing"
 )
 
 // A Record is what self-tests left on the host's disk. The zero Record is that
@@ -27,8 +29,8 @@ const keep = 16
 
 // Validate returns an error for a record that no agent writes.
 func (r Record) Validate() error {
-	if t := r.Trial; t != nil && (t.Boot == "" || t.Timeout <= 0 || t.Identity == "") {
-		return errors.New("a self-test lacks its boot, timeout or device")
+	if t := r.Trial; t != nil && (t.Boot == "" || t.Timeout <= 0 || t.Timeout > timing.MaxTerm || t.Identity == "") {
+		return errors.New("a self-test lacks its boot or device, or has an impossible timeout")
 	}
 	for _, f := range r.Findings {
 		if f.Timeout <= 0 || f.Identity == "" || f.Resets && (f.Kappa < 1000 || f.Kappa > kappaMost) {
@@ -48,7 +50,8 @@ func (r Record) Of(f Facts, kernel string) (Finding, bool) {
 }
 
 // With returns the record with a new finding in place of the one about the
-// same Key. Of two measurements the larger κ stays.
+// same Key. Of two measurements the larger κ stays: whoever knows it to be wrong
+// removes the file.
 func (r Record) With(f Finding) Record {
 	all := make([]Finding, 0, len(r.Findings)+1)
 	for _, x := range r.Findings {

@@ -25,6 +25,10 @@ type Use struct {
 // the device and knows more. The text says what to do next.
 func (i Info) Check(u Use) error {
 	d := Lookup(i.Identity)
+	driver := d.Name
+	if driver == "unknown" {
+		driver = "its driver"
+	}
 	stoppable := d.Stoppable || i.Options&unix.WDIOF_MAGICCLOSE != 0
 	switch {
 	case i.HasOptions && i.Options&unix.WDIOF_ALARMONLY != 0:
@@ -33,7 +37,7 @@ func (i Info) Check(u Use) error {
 	case i.HasOptions && !stoppable && i.Nowayout != Yes:
 		return fmt.Errorf("%s (%s) stops when its holder dies (no WDIOF_MAGICCLOSE, no nowayout): "+
 			"load %s with nowayout=1 and run the holder under systemd, or choose another watchdog",
-			u.Device, i.Identity, d.Name)
+			u.Device, i.Identity, driver)
 	case i.Active == Yes && !u.Resume:
 		return fmt.Errorf("%s (%s) runs already, and not for us (state=active in sysfs)", u.Device, i.Identity)
 	case i.SoftNoboot == Yes:
@@ -42,7 +46,7 @@ func (i Info) Check(u Use) error {
 	case i.Identity != "" && i.Nowayout != No && !u.Outlives:
 		return fmt.Errorf("%s (%s) is, or may be, nowayout, and this holder does not outlive the agent: "+
 			"an upgrade would reset the node; run the holder under systemd (outlives: true), or load %s with nowayout=0",
-			u.Device, i.Identity, d.Name)
+			u.Device, i.Identity, driver)
 	}
 	return i.Facts().CheckTimeout(u.Timeout)
 }
