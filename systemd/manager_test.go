@@ -100,15 +100,15 @@ func TestWatchdogProperties(t *testing.T) {
 	s, m := newStandIn(t)
 	ctx := limited(t)
 	runtime, err1 := m.RuntimeWatchdog(ctx)
-	reboot, err2 := m.RebootWatchdog(ctx)
-	device, err3 := m.WatchdogDevice(ctx)
-	if err := errors.Join(err1, err2, err3); err != nil || runtime != 30*time.Second || reboot != 10*time.Minute || device != "/dev/watchdog0" {
-		t.Errorf("%v, %v, %q, %v", runtime, reboot, device, err)
+	final, err2 := m.FinalWatchdog(ctx)
+	want := Final{Reboot: 10 * time.Minute, KExec: time.Minute}
+	if err := errors.Join(err1, err2); err != nil || runtime != 30*time.Second || final != want {
+		t.Errorf("%v, %v, %v", runtime, final, err)
 	}
-	if err := errors.Join(m.SetRuntimeWatchdog(ctx, 0), m.SetRebootWatchdog(ctx, 0)); err != nil {
+	if err := errors.Join(m.SetRuntimeWatchdog(ctx, 0), m.SetFinalWatchdog(ctx, Final{})); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"RuntimeWatchdogUSec", "RebootWatchdogUSec"} {
+	for _, name := range []string{"RuntimeWatchdogUSec", "RebootWatchdogUSec", "KExecWatchdogUSec"} {
 		if got, _ := s.get("", name); got.Value() != uint64(0) {
 			t.Errorf("%s is %v", name, got)
 		}
@@ -127,15 +127,18 @@ func TestWatchdogPropertiesOfAnOldManager(t *testing.T) {
 	s.change(func() {
 		s.properties["ShutdownWatchdogUSec"] = s.properties["RebootWatchdogUSec"]
 		delete(s.properties, "RebootWatchdogUSec")
-		delete(s.properties, "WatchdogDevice")
+		delete(s.properties, "KExecWatchdogUSec")
 	})
-	reboot, err1 := m.RebootWatchdog(ctx)
-	device, err2 := m.WatchdogDevice(ctx)
-	if err := errors.Join(err1, err2, m.SetRebootWatchdog(ctx, time.Minute)); err != nil || reboot != 10*time.Minute || device != "" {
-		t.Errorf("%v, %q, %v", reboot, device, err)
+	final, err := m.FinalWatchdog(ctx)
+	if err := errors.Join(err, m.SetFinalWatchdog(ctx, Final{Reboot: time.Minute})); err != nil || final != (Final{Reboot: 10 * time.Minute}) {
+		t.Errorf("%v, %v", final, err)
 	}
 	if got, _ := s.get("", "ShutdownWatchdogUSec"); got.Value() != uint64(60_000_000) {
 		t.Errorf("set to %v", got)
+	}
+	s.change(func() { delete(s.properties, "ShutdownWatchdogUSec") })
+	if final, err := m.FinalWatchdog(ctx); err == nil {
+		t.Errorf("a manager that tells nothing has %v", final)
 	}
 }
 

@@ -119,7 +119,7 @@ func newStandIn(t *testing.T) (*standIn, *Manager) {
 		"SystemState":         dbus.MakeVariant("running"),
 		"RuntimeWatchdogUSec": dbus.MakeVariant(uint64(30_000_000)),
 		"RebootWatchdogUSec":  dbus.MakeVariant(uint64(600_000_000)),
-		"WatchdogDevice":      dbus.MakeVariant("/dev/watchdog0"),
+		"KExecWatchdogUSec":   dbus.MakeVariant(uint64(60_000_000)),
 	}}
 	unit := dbus.ObjectPath("/org/freedesktop/systemd1/unit/" + sd.PathBusEscape(unitName))
 	for path, methods := range map[dbus.ObjectPath]map[string]any{

@@ -25,35 +25,49 @@ func (m *Manager) SetRuntimeWatchdog(ctx context.Context, t time.Duration) error
 	return m.set(ctx, "RuntimeWatchdogUSec", usec(t))
 }
 
-// RebootWatchdog returns the timeout that the host's shutdown sets for its last
-// phase, on the device that the manager would use; 0 for none.
-func (m *Manager) RebootWatchdog(ctx context.Context) (time.Duration, error) {
-	var usec uint64
-	err := m.get(ctx, "RebootWatchdogUSec", &usec)
+// A Final holds the timeouts that the host's shutdown sets for its last phase,
+// on the device that the manager would use; 0 for none. By then everything else
+// has been killed, and whatever they are, the shutdown pings that device.
+type Final struct{ Reboot, KExec time.Duration }
+
+// The properties of a Final, by their names since systemd 243.
+const (
+	rebootWatchdog   = "RebootWatchdogUSec"
+	kexecWatchdog    = "KExecWatchdogUSec"
+	shutdownWatchdog = "ShutdownWatchdogUSec" // RebootWatchdogUSec before that
+)
+
+// FinalWatchdog returns the timeouts of the last phase. A manager that does not
+// know the one for kexec sets none there.
+func (m *Manager) FinalWatchdog(ctx context.Context) (Final, error) {
+	var reboot, kexec uint64
+	err := m.get(ctx, rebootWatchdog, &reboot)
 	if named(err, unknownProperty) {
-		err = m.get(ctx, "ShutdownWatchdogUSec", &usec) // its name before systemd 243
+		err = m.get(ctx, shutdownWatchdog, &reboot)
 	}
-	return duration(usec), err
+	if err != nil {
+		return Final{}, err
+	}
+	if err = m.get(ctx, kexecWatchdog, &kexec); named(err, unknownProperty) {
+		err = nil
+	}
+	return Final{Reboot: duration(reboot), KExec: duration(kexec)}, err
 }
 
-// SetRebootWatchdog sets what RebootWatchdog returns.
-func (m *Manager) SetRebootWatchdog(ctx context.Context, t time.Duration) error {
-	err := m.set(ctx, "RebootWatchdogUSec", usec(t))
+// SetFinalWatchdog sets what FinalWatchdog returns, until the manager is
+// executed anew.
+func (m *Manager) SetFinalWatchdog(ctx context.Context, f Final) error {
+	err := m.set(ctx, rebootWatchdog, usec(f.Reboot))
 	if named(err, unknownProperty) {
-		err = m.set(ctx, "ShutdownWatchdogUSec", usec(t))
+		err = m.set(ctx, shutdownWatchdog, usec(f.Reboot))
+	}
+	if err != nil {
+		return err
+	}
+	if err = m.set(ctx, kexecWatchdog, usec(f.KExec)); named(err, unknownProperty) && f.KExec == 0 {
+		return nil
 	}
 	return err
-}
-
-// WatchdogDevice returns the path of the device that the manager pets or would
-// pet; empty where it has not chosen one, or is too old to tell.
-func (m *Manager) WatchdogDevice(ctx context.Context) (string, error) {
-	var path string
-	err := m.get(ctx, "WatchdogDevice", &path)
-	if named(err, unknownProperty) {
-		return "", nil
-	}
-	return path, err
 }
 
 // LoadModule loads a kernel module through the host's modprobe@.service.

@@ -37,7 +37,7 @@ type Daemon struct {
 	client     *peer.Client
 	beats      *peer.Heartbeater
 	keeper     *keeper
-	launcher   *launch.Launcher // nil: somebody else starts the holder
+	launcher   *launch.Launcher
 	memory     *host.Memory[decide.Memory]
 	guidance   *host.Memory[guidance]
 	budget     *host.Budget
@@ -83,14 +83,11 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 	d.beats = peer.NewHeartbeater(d.client, func(b peer.Beat) { d.beat(work, b) })
 	var running sync.WaitGroup
 	for _, run := range []func(context.Context){
-		d.journal.run, d.keeper.run, d.beats.Run, d.publish, d.watchGuard, d.watchLinks, d.serveAdmin, d.attendLogin,
+		d.journal.run, d.launcher.Run, d.keeper.run, d.beats.Run, d.publish, d.watchGuard, d.watchLinks, d.serveAdmin, d.attendLogin,
 	} {
 		running.Go(func() { run(work) })
 	}
 	running.Go(func() { d.tests.run(work) })
-	if d.launcher != nil {
-		running.Go(func() { d.launcher.Run(work) })
-	}
 	go d.installGate(work) // not waited for: it may hang with the host's disk
 	running.Go(func() {
 		if err := d.server.Serve(listener); err != nil {
@@ -309,8 +306,6 @@ func (d *Daemon) guided(ctx context.Context, s v1alpha1.NodeGuardSpec) {
 	d.client.SetPeers(peers)
 	d.server.SetPeers(peers)
 	d.beats.Set(spec.Profile.Heartbeat, spec.Neighbours)
-	if d.launcher != nil {
-		d.launcher.Want(wantOf(s.Watchdog, spec.Profile))
-	}
+	d.launcher.Want(wantOf(s.Watchdog, spec.Profile))
 	d.tell(ctx, decide.Guided{Spec: spec})
 }

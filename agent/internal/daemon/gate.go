@@ -27,7 +27,7 @@ const (
 // (PROTOCOL.md §11), once the holder runs under systemd. Nothing rests on it, so
 // what fails is said and tried again until ctx ends.
 func (d *Daemon) installGate(ctx context.Context) {
-	if d.launcher == nil || d.config.Holder.Launch == launch.Child {
+	if l := d.config.Holder.Launch; l == launch.Child || l == launch.External {
 		return
 	}
 	again := time.NewTimer(gateAfter)
@@ -59,7 +59,7 @@ func (d *Daemon) installGate(ctx context.Context) {
 // removeGate takes the gate off a host that Picket leaves. What is left of it
 // holds nobody: the unit does nothing without its binary.
 func (d *Daemon) removeGate(ctx context.Context) {
-	if d.launcher == nil || !host.Uninstalling(d.config.host()) {
+	if d.config.Holder.Launch == launch.External || !host.Uninstalling(d.config.host()) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, gateWithin)

@@ -116,20 +116,10 @@ func (d *Daemon) statusOf(s decide.Status) v1alpha1.NodeGuardStatus {
 }
 
 // device is the kernel's name of the device that the launcher gave the holder.
-func (d *Daemon) device() string {
-	if d.launcher == nil {
-		return ""
-	}
-	return d.launcher.Report().Device
-}
+func (d *Daemon) device() string { return d.launcher.Report().Device }
 
 // launchProblem is why the holder is not the one that is wanted, or nothing.
-func (d *Daemon) launchProblem() string {
-	if d.launcher == nil {
-		return ""
-	}
-	return d.launcher.Report().Problem
-}
+func (d *Daemon) launchProblem() string { return d.launcher.Report().Problem }
 
 // condition returns a condition of the NodeGuard, with the time of its last
 // change.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,8 +40,7 @@ type keeper struct {
 	wishes mailbox[wish]
 	report func(context.Context, decide.Held)
 
-	// launched says how it stands with the launch of the holder; nil where that
-	// is somebody else's business.
+	// launched says how it stands with the launch of the holder.
 	launched func() launch.Report
 
 	status    atomic.Pointer[hold.Status] // the newest, for others
@@ -101,6 +101,7 @@ func (k *keeper) serve(ctx context.Context) {
 		held.Err = k.blame(err)
 	default:
 		k.since = clock.Now()
+		held.Err = cmp.Or(held.Err, k.forbidden())
 	}
 	// The deadline moves all the time; only an agent that resumes needs it.
 	said := held
@@ -117,17 +118,26 @@ func (k *keeper) serve(ctx context.Context) {
 // blame says why the holder cannot be relied on: where the launch has a problem,
 // that is the cause of what the socket says.
 func (k *keeper) blame(err error) string {
-	if k.launched != nil && !k.reachable.Load() {
-		if problem := k.launched().Problem; problem != "" {
-			return problem
-		}
+	if problem := k.launched().Problem; problem != "" && !k.reachable.Load() {
+		return problem
 	}
 	return err.Error()
 }
 
 // settled reports whether the holder that runs may be armed: one that is about
-// to be exchanged is not.
-func (k *keeper) settled() bool { return k.launched == nil || k.launched().Settled }
+// to be exchanged is not, nor one whose device systemd may ping.
+func (k *keeper) settled() bool {
+	r := k.launched()
+	return r.Settled && r.Quiet
+}
+
+// forbidden says why the holder must not be armed, whatever it says itself.
+func (k *keeper) forbidden() string {
+	if r := k.launched(); r.Settled && !r.Quiet {
+		return r.Problem
+	}
+	return ""
+}
 
 // Peek returns the holder's newest status, the zero one where the last call was
 // not answered.

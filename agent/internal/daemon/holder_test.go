@@ -19,8 +19,16 @@ func TestNothingIsArmedBeforeTheLaunchHasSettled(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	report.Settled = true
-	if !k.settled() || !(&keeper{}).settled() {
-		t.Error("a settled launch, or somebody else's holder, does not arm")
+	if k.settled() || k.forbidden() != "" {
+		t.Error("arms before systemd was seen to stay off the watchdogs")
+	}
+	report.Problem = "systemd would ping the watchdog"
+	if k.settled() || k.forbidden() != report.Problem {
+		t.Errorf("a loud systemd: settled %v, forbidden %q", k.settled(), k.forbidden())
+	}
+	report.Quiet = true
+	if !k.settled() || k.forbidden() != "" {
+		t.Error("a settled launch does not arm")
 	}
 }
 

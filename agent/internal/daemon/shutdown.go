@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/picket-dev/picket/agent/decide"
 	"github.com/picket-dev/picket/agent/internal/host"
+	"github.com/picket-dev/picket/agent/internal/launch"
 	"github.com/picket-dev/picket/systemd"
 )
 
@@ -30,12 +29,12 @@ const (
 func (d *Daemon) farewell(ctx context.Context) decide.Event {
 	switch {
 	case d.shuttingDown(ctx):
-		return d.lastOrders(ctx)
+		return d.lastOrders()
 	case host.Uninstalling(d.config.host()):
 		return decide.Stop{Uninstall: true}
 	}
 	s := d.keeper.status.Load()
-	return decide.Stop{Uninstall: d.launcher != nil && s != nil && !s.Outlives}
+	return decide.Stop{Uninstall: d.config.Holder.Launch != launch.External && s != nil && !s.Outlives}
 }
 
 // shuttingDown reports whether the host shuts down in order: a unit of ours has
@@ -59,56 +58,15 @@ func (d *Daemon) shuttingDown(ctx context.Context) bool {
 }
 
 // lastOrders prepares the host for a shutdown under a long T. The last phase of
-// systemd's shutdown opens the watchdog once more and sets a timeout of its own,
-// with no roll to allow it: where that cannot be prevented, the node must become
-// unarmed instead.
-func (d *Daemon) lastOrders(ctx context.Context) decide.Event {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
-	defer cancel()
-	if err := d.stayOffTheDog(ctx); err != nil {
-		d.log.Error("systemd would ping the watchdog while the host shuts down: becoming unarmed instead", "rule", "A13", "err", err)
+// systemd's shutdown would open the watchdog once more and ping it, with no roll
+// to allow that: where systemd was not seen to be told otherwise, the node must
+// become unarmed instead.
+func (d *Daemon) lastOrders() decide.Event {
+	if r := d.keeper.launched(); !r.Quiet {
+		d.log.Error("systemd may ping the watchdog while the host shuts down: becoming unarmed instead", "rule", "A13", "why", r.Problem)
 		return decide.Stop{}
 	}
 	return decide.Shutdown{}
-}
-
-// stayOffTheDog makes systemd's shutdown leave the holder's device alone, if it
-// is the one that systemd would use.
-func (d *Daemon) stayOffTheDog(ctx context.Context) error {
-	m, err := d.systemd(ctx)
-	switch {
-	case errors.Is(err, systemd.ErrAbsent) && !d.runsSystemd():
-		return nil
-	case err != nil:
-		return err
-	}
-	defer m.Close()
-	device, err := m.WatchdogDevice(ctx)
-	if err != nil {
-		return err
-	}
-	if !sameDog(device, d.device()) {
-		return nil
-	}
-	return m.SetRebootWatchdog(ctx, 0)
-}
-
-// sameDog reports whether systemd, which was told to use that path, may use the
-// device of that name. Without a path it takes the first one; without a name
-// nobody knows.
-func sameDog(path, name string) bool {
-	used := "watchdog0"
-	if path != "" && path != "/dev/watchdog" {
-		used = filepath.Base(path)
-	}
-	return name == "" || name == used || name == "watchdog" // the other name of the first one
-}
-
-// runsSystemd reports whether the host's first process is systemd, or cannot be
-// known: then the absence of its socket means nothing.
-func (d *Daemon) runsSystemd() bool {
-	comm, err := os.ReadFile(filepath.Join(d.config.Root, "proc/1/comm"))
-	return err != nil && !errors.Is(err, os.ErrNotExist) || strings.TrimSpace(string(comm)) == "systemd"
 }
 
 // systemd reaches the host's service manager.
@@ -119,7 +77,7 @@ func (d *Daemon) systemd(ctx context.Context) (*systemd.Manager, error) {
 // remove takes the holder off a host that Picket leaves.
 func (d *Daemon) remove(ctx context.Context) {
 	v := d.verdict.Load()
-	if d.launcher == nil || !host.Uninstalling(d.config.host()) || v == nil || !v.Done || v.Hold != decide.HoldIdle {
+	if !host.Uninstalling(d.config.host()) || v == nil || !v.Done || v.Hold != decide.HoldIdle {
 		return
 	}
 	if err := d.launcher.Remove(ctx); err != nil {
@@ -184,7 +142,7 @@ func (d *Daemon) attend(ctx context.Context) error {
 			}
 		case <-begins:
 			d.log.Info("the host is about to shut down", "rule", "A13")
-			d.tell(ctx, d.lastOrders(ctx))
+			d.tell(ctx, d.lastOrders())
 		case <-d.prepared:
 			_ = delay.Close()
 			return <-broke

@@ -1,7 +1,8 @@
 // Package launch owns how picket-holder gets onto the host: it chooses the
 // watchdog, places the binary and its configuration, and starts the holder as a
 // service of the host's systemd, or as a child where there is none. It takes a
-// watchdog from systemd where the policy says so, and gives it back.
+// watchdog from systemd where the policy says so, and gives it back. It keeps
+// systemd from pinging any watchdog when the host reboots.
 //
 // It refuses to open, set or ping a watchdog, and to touch a holder that gates:
 // one that is armed, latched or coasting is left alone whatever has changed,

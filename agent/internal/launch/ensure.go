@@ -14,6 +14,9 @@ import (
 // ensure brings the host to the holder that is wanted, if it may, and returns
 // the device of the one that runs.
 func (l *Launcher) ensure(ctx context.Context, want Want) (string, error) {
+	if l.cfg.Launch == External {
+		return "", nil
+	}
 	old, known, err := l.launched.Load()
 	if err != nil {
 		l.log.Warn("the record of the launch is lost", "err", err)

@@ -46,6 +46,9 @@ type Report struct {
 	Problem string
 	// Settled says that the newest Want has been looked at.
 	Settled bool
+	// Quiet says that systemd was seen to stay off the watchdogs when it reboots
+	// the host. Without it the Problem says why not, and nothing may be armed.
+	Quiet bool
 }
 
 // A record is what this boot's holder was launched with.
@@ -74,22 +77,29 @@ type Launcher struct {
 	report   atomic.Pointer[Report]
 	launched *host.Memory[record]
 	taken    *host.Memory[taken]
+	silenced *host.Memory[silenced]
 	done     *Want // the last one that was carried out
+
+	quiet  bool      // systemd stays off the watchdogs when it reboots the host
+	looked time.Time // when that was seen
 }
 
 // manager is the host's systemd.
 type manager interface {
 	services
 	dogs
+	reboots
 	Close()
 }
 
 // New returns a Launcher for the host and its boot of that ID. The Config must
-// be valid, and its mode not External.
+// be valid. With External it launches nothing, and only keeps systemd off the
+// watchdogs.
 func New(c Config, h host.Config, boot string, k Keeper, log *slog.Logger) *Launcher {
 	l := &Launcher{
 		cfg: c, paths: paths{Config: h}, boot: boot, log: log, keeper: k, wants: make(chan Want, 1),
 		launched: host.NewMemory[record](h, "launched", boot), taken: host.NewMemory[taken](h, "runtime-watchdog", boot),
+		silenced: host.NewMemory[silenced](h, "reboot-watchdog", boot),
 	}
 	l.dial = func(ctx context.Context) (manager, error) {
 		return systemd.Dial(ctx, filepath.Join(h.Root, systemd.PrivateSocket))
@@ -141,7 +151,8 @@ func (l *Launcher) Run(ctx context.Context) {
 		}
 		wait := checkEvery
 		device, err := l.ensure(ctx, want)
-		next := Report{Device: device, Settled: len(l.wants) == 0}
+		err = errors.Join(l.look(ctx), err)
+		next := Report{Device: device, Settled: len(l.wants) == 0, Quiet: l.quiet}
 		if err != nil {
 			next.Problem, wait = err.Error(), againAfter
 		}

@@ -13,14 +13,17 @@ import (
 
 // Remove takes the holder off the host: it is stopped, its files go, and systemd
 // gets back what was taken from it. A holder that gates stays, and is the error.
-// Run must have ended.
+// One of somebody else's is left alone. Run must have ended.
 func (l *Launcher) Remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, systemd.Patience)
+	defer cancel()
+	if l.cfg.Launch == External {
+		return l.loosen(ctx)
+	}
 	old, _, err := l.launched.Load()
 	if err != nil {
 		l.log.Warn("the record of the launch is lost", "err", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, systemd.Patience)
-	defer cancel()
 	home, init, end, err := l.find(ctx)
 	if err != nil {
 		return fmt.Errorf("remove the holder: %w", err)
@@ -39,6 +42,6 @@ func (l *Launcher) Remove(ctx context.Context) error {
 				errs = append(errs, err)
 			}
 		}
-		return errors.Join(append(errs, l.giveBack(ctx, init, ""))...)
+		return errors.Join(append(errs, l.giveBack(ctx, init, ""), l.loosen(ctx))...)
 	})
 }

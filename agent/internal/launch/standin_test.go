@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -46,6 +47,9 @@ type site struct {
 	listener   net.Listener     // of the holder that answers
 	runtime    time.Duration    // systemd's RuntimeWatchdogSec
 	absent     bool             // there is no systemd
+	final      systemd.Final    // its watchdogs of the last phase
+	obstinate  bool             // it keeps them
+	silent     bool             // it does not tell them
 	startFails error
 	mute       bool       // a holder that is started does not answer
 	state      hold.State // of the holder that answers
@@ -190,6 +194,21 @@ func (s *site) RuntimeWatchdog(context.Context) (time.Duration, error) { return 
 func (s *site) SetRuntimeWatchdog(_ context.Context, t time.Duration) error {
 	s.calls = append(s.calls, "runtime "+t.String())
 	s.runtime = t
+	return nil
+}
+
+func (s *site) FinalWatchdog(context.Context) (systemd.Final, error) {
+	if s.silent {
+		return systemd.Final{}, context.DeadlineExceeded
+	}
+	return s.final, nil
+}
+
+func (s *site) SetFinalWatchdog(_ context.Context, f systemd.Final) error {
+	s.calls = append(s.calls, fmt.Sprintf("final %v %v", f.Reboot, f.KExec))
+	if !s.obstinate {
+		s.final = f
+	}
 	return nil
 }
 
