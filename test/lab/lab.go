@@ -37,6 +37,7 @@ type lab struct {
 	endpoints  *endpoints
 	storage    *storage
 	permits    *permits
+	favour     *follower
 	controller *controller
 
 	playing sync.Mutex // one scenario at a time
@@ -88,6 +89,7 @@ func (l *lab) start(ctx context.Context) (err error) {
 	l.taints = stage.WatchTaints(l.plane.Client())
 	l.endpoints = watchEndpoints(l.plane.Client())
 	l.permits = watchPermits(l.plane.Client())
+	l.favour = l.favourReady()
 	if !l.opts.Bare {
 		if err := l.install(ctx); err != nil {
 			return err
@@ -163,6 +165,9 @@ func (l *lab) stop() {
 	}
 	if l.permits != nil {
 		l.permits.stop()
+	}
+	if l.favour != nil {
+		l.favour.stop()
 	}
 	for _, n := range l.nodes {
 		n.PowerCut()

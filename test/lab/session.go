@@ -131,7 +131,7 @@ func insideCommand() *cobra.Command {
 // priority is the nice value of all that runs inside. A node does not share its
 // processor with a compiler: where others work on this machine, the lab's nodes
 // and control plane go first.
-const priority = "-15"
+const priority = "-10"
 
 // inside plays in the namespaces.
 func inside(ctx context.Context, o options) error {

@@ -30,7 +30,7 @@ func ship(pattern, console string) error {
 			}
 			sent[file] += n
 		}
-		time.Sleep(250 * time.Millisecond)
+		time.Sleep(500 * time.Millisecond)
 	}
 }
 

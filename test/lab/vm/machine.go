@@ -23,6 +23,7 @@ type Machine struct {
 	power  *power // nil while it is off
 	events []Event
 	boot   string // of the last greeting, empty once that boot has ended
+	nice   int    // of QEMU, 0 where it was not set
 }
 
 // power is one run of QEMU.
@@ -61,7 +62,8 @@ func (m *Machine) PowerOn(ctx context.Context) error {
 		log, _ := os.ReadFile(m.path("qemu"))
 		return fmt.Errorf("power on %s: %w; QEMU says: %s", m.opts.Name, err, log)
 	}
-	m.power = p
+	m.power, m.nice = p, 0
+	m.prefer(booting)
 	go m.mourn(p)
 	return nil
 }
@@ -141,6 +143,7 @@ func (m *Machine) reset() {
 	}
 	m.record(Reset)
 	m.boot = ""
+	m.prefer(booting)
 }
 
 // greeted takes the first word of a boot, or of a guest's program that was
