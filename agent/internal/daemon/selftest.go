@@ -305,7 +305,7 @@ func (t *tester) verified(f watchdog.Facts) (bool, string) {
 // asked to.
 func (t *tester) serve(ctx context.Context, j job) (*peerv1.SelfTestReply, error) {
 	reply := &peerv1.SelfTestReply{Checks: t.conditions(ctx)}
-	if !j.begin || failing(reply.Checks) != nil || j.ctx.Err() != nil {
+	if !j.begin || !ready(reply.Checks) || j.ctx.Err() != nil {
 		return reply, nil
 	}
 	status, err := t.begin(ctx)
@@ -338,6 +338,8 @@ func (t *tester) conditions(ctx context.Context) []*peerv1.Check {
 	t.mu.Unlock()
 	return append(t.node.Conditions(ctx), free)
 }
+
+func ready(checks []*peerv1.Check) bool { return failing(checks) == nil }
 
 // failing returns the first check that failed, as an error.
 func failing(checks []*peerv1.Check) error {

@@ -242,8 +242,7 @@ func TestNextBootCollectsTheResult(t *testing.T) {
 				if r.unarmed() != "" {
 					t.Errorf("waiting for a result, and unarmed: %s", r.unarmed())
 				}
-				time.Sleep(tt.after)
-				synctest.Wait()
+				pass(tt.after)
 				got, err := disk.Load()
 				if err != nil || got.Trial != nil || !strings.Contains(got.Last, tt.last) {
 					t.Errorf("on disk %+v, %v, want %q", got, err, tt.last)
@@ -260,6 +259,12 @@ func TestNextBootCollectsTheResult(t *testing.T) {
 			})
 		})
 	}
+}
+
+// pass lets time pass in the bubble.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
 }
 
 // newRigTold is newRig with neighbours that know something.
@@ -281,13 +286,11 @@ func TestWatchdogThatDoesNotReset(t *testing.T) {
 		if reply, err := r.ask(true); err != nil || !reply.Begun {
 			t.Fatalf("%+v, %v", reply, err)
 		}
-		time.Sleep(45 * time.Second)
-		synctest.Wait()
+		pass(45 * time.Second)
 		if got, _ := disk.Load(); got.Trial == nil {
 			t.Fatal("given up too early")
 		}
-		time.Sleep(time.Second)
-		synctest.Wait()
+		pass(time.Second)
 		got, _ := disk.Load()
 		if got.Trial != nil || !strings.Contains(got.Last, "did not reset") || r.unarmed() != "SelfTestFailed" || r.beating != 0 {
 			t.Errorf("%+v, unarmed %q, %d beaters", got, r.unarmed(), r.beating)

@@ -32,8 +32,8 @@ func TestNeighbourTimesASelfTest(t *testing.T) {
 		}
 		pet := now()
 		a.client.SetTest(&Test{Boot: boot, Pet: pet})
-		for _, after := range []time.Duration{50, 50, 120, 50} {
-			pass(after * time.Millisecond)
+		for _, after := range []int{50, 50, 120, 50} {
+			pass(time.Duration(after) * time.Millisecond)
 			beat(t, a, "b")
 		}
 		pass(10 * time.Minute) // the node is reset, and starts

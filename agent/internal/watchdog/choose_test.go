@@ -31,7 +31,7 @@ func keptBy(pid int, name string) func(*Candidate) {
 }
 
 func TestChoose(t *testing.T) {
-	const i6300, itco, soft, new = "i6300ESB timer", "iTCO_wdt", "Software Watchdog", "Something New"
+	const i6300, itco, soft, strange = "i6300ESB timer", "iTCO_wdt", "Software Watchdog", "Something New"
 	init, holder := keptBy(1, "systemd"), keptBy(77, Holder)
 	nowayout := func(c *Candidate) { c.Nowayout = Yes }
 	for _, tt := range []struct {
@@ -67,7 +67,7 @@ func TestChoose(t *testing.T) {
 			want: "watchdog0", t: 5 * sec},
 		{name: "smaller κ first", candidates: []Candidate{device("watchdog0", itco), device("watchdog1", i6300)}, want: "watchdog1", t: 10 * sec,
 			says: map[string]string{"watchdog0": "κ is smaller"}},
-		{name: "known driver first", candidates: []Candidate{device("watchdog0", new), device("watchdog1", itco)}, want: "watchdog1", t: 5 * sec},
+		{name: "known driver first", candidates: []Candidate{device("watchdog0", strange), device("watchdog1", itco)}, want: "watchdog1", t: 5 * sec},
 		{name: "ours already", candidates: []Candidate{device("watchdog0", i6300), device("watchdog1", i6300, holder, init)},
 			want: "watchdog1", t: 10 * sec, says: map[string]string{"watchdog0": "Picket has that one already"}},
 		{name: "ours, only the FD store has it", candidates: []Candidate{device("watchdog0", i6300, init)},
@@ -76,9 +76,9 @@ func TestChoose(t *testing.T) {
 			want: "watchdog2", t: 10 * sec, says: map[string]string{"watchdog10": "comes first"}},
 		{name: "a minimum beyond the bound", candidates: []Candidate{device("watchdog0", "z Watchdog")}, want: "watchdog0", t: 15 * sec,
 			says: map[string]string{"watchdog0": "waits that much longer"}},
-		{name: "a minimum beyond the profile", candidates: []Candidate{device("watchdog0", new, func(c *Candidate) { c.Min = 160 * sec })},
+		{name: "a minimum beyond the profile", candidates: []Candidate{device("watchdog0", strange, func(c *Candidate) { c.Min = 160 * sec })},
 			says: map[string]string{"watchdog0": "shortest timeout is 2m40s, 5m20s"}},
-		{name: "a maximum within δ", candidates: []Candidate{device("watchdog0", new, func(c *Candidate) { c.Max = sec })},
+		{name: "a maximum within δ", candidates: []Candidate{device("watchdog0", strange, func(c *Candidate) { c.Max = sec })},
 			prefer: Preference{Profile: func() timing.Profile { p := timing.Standard(); p.PetDelay = 3 * sec; return p }()},
 			says:   map[string]string{"watchdog0": "petDelay"}},
 
@@ -101,11 +101,11 @@ func TestChoose(t *testing.T) {
 		{name: "active, nobody seen", candidates: []Candidate{device("watchdog0", i6300, func(c *Candidate) { c.Active = Yes })},
 			says: map[string]string{"watchdog0": "cannot see"}},
 
-		{name: "alarm only", candidates: []Candidate{device("watchdog0", new, func(c *Candidate) { c.Options |= unix.WDIOF_ALARMONLY })},
+		{name: "alarm only", candidates: []Candidate{device("watchdog0", strange, func(c *Candidate) { c.Options |= unix.WDIOF_ALARMONLY })},
 			prefer: Preference{MayLoad: true}, load: true, says: map[string]string{"watchdog0": "WDIOF_ALARMONLY"}},
 		{name: "soft_noboot", candidates: []Candidate{device("watchdog0", soft, func(c *Candidate) { c.SoftNoboot = Yes })},
 			prefer: Preference{MayLoad: true}, says: map[string]string{"watchdog0": "soft_noboot=0"}},
-		{name: "stops when its holder dies", candidates: []Candidate{device("watchdog0", new, func(c *Candidate) { c.Options = 0 })},
+		{name: "stops when its holder dies", candidates: []Candidate{device("watchdog0", strange, func(c *Candidate) { c.Options = 0 })},
 			says: map[string]string{"watchdog0": "stops when its holder dies"}},
 		{name: "nowayout", candidates: []Candidate{device("watchdog0", i6300, nowayout)}, says: map[string]string{"watchdog0": "outlives: true"}},
 		{name: "nowayout, outlives", candidates: []Candidate{device("watchdog0", i6300, nowayout)},

@@ -107,8 +107,8 @@ func TestJudgeNeverMeasuresLessThanTheTruth(t *testing.T) {
 		}
 		// The beats are late by the stall, which the gaps show unless a single one
 		// hides it behind its delay.
-		if real := timeout * time.Duration(f.Kappa) / 1000; real < truth-20*ms {
-			t.Fatalf("measured %v (κ %d), the truth is %v", real, f.Kappa, truth)
+		if measured := timeout * time.Duration(f.Kappa) / 1000; measured < truth-20*ms {
+			t.Fatalf("measured %v (κ %d), the truth is %v", measured, f.Kappa, truth)
 		}
 		if f.Lasted > truth+timeout/coarse+200*ms {
 			t.Fatalf("measured %v, the truth is %v", f.Lasted, truth)

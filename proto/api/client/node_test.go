@@ -1,6 +1,7 @@
 package client
 
 import (
+	"net/http"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -23,7 +24,7 @@ func TestCordoned(t *testing.T) {
 			if got != tt.want || (err != nil) != tt.fail {
 				t.Errorf("%t, %v", got, err)
 			}
-			if all := calls(); len(all) != 1 || all[0].URI != "/api/v1/nodes/n1" || all[0].Method != "GET" {
+			if all := calls(); len(all) != 1 || all[0].URI != "/api/v1/nodes/n1" || all[0].Method != http.MethodGet {
 				t.Errorf("calls %+v", all)
 			}
 		})
