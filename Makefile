@@ -33,6 +33,14 @@ test: ## Run all tests: unit, property and cluster (no root, no Docker; up to 30
 	go test $(UNIT)
 	go test -v -count=1 -timeout 60m ./test/cluster/...
 
+.PHONY: lab
+lab: ## Run all scenarios on real nodes: QEMU, systemd, kubelet, watchdogs, iSCSI (root; up to 60 min)
+	go run ./test/lab run
+
+.PHONY: lab-smoke
+lab-smoke: ## Cut the power of one real node (root; up to 10 min)
+	go run ./test/lab run power-cut
+
 .PHONY: check
 check: generate-check lint race ## Run what CI runs before the tests: generated files, linters, race detector
 
