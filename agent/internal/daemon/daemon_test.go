@@ -216,8 +216,10 @@ func TestHeldOf(t *testing.T) {
 		status hold.Status
 		want   decide.Held
 	}{
-		{"armed", hold.Status{State: hold.Armed, Device: facts, Timeout: 10 * time.Second, Outlives: true, Stored: true},
+		{"armed", hold.Status{State: hold.Armed, Device: facts, Timeout: 10 * time.Second, Outlives: true, Stored: true, PID: 7},
 			decide.Held{Mode: decide.HoldArmed, Device: kept, Timeout: 10 * time.Second}},
+		{"outlives, and nobody saw that its device does", hold.Status{State: hold.Armed, Device: facts, Outlives: true, Stored: true, PID: 8},
+			decide.Held{Mode: decide.HoldArmed, Device: device}},
 		{"outlives, but its device does not", hold.Status{State: hold.Free, Device: facts, Outlives: true},
 			decide.Held{Mode: decide.HoldFree, Device: device}},
 		{"failing", hold.Status{State: hold.Armed, Device: facts, Failing: true, LastError: "ping: I/O error"},
@@ -226,7 +228,8 @@ func TestHeldOf(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if d := cmp.Diff(tt.want, heldOf(tt.status)); d != "" {
+			k := &keeper{launched: func() launch.Report { return launch.Report{Keeps: 7} }}
+			if d := cmp.Diff(tt.want, heldOf(tt.status, k.kept(tt.status))); d != "" {
 				t.Errorf("held (-want +got):\n%s", d)
 			}
 		})

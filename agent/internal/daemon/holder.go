@@ -42,6 +42,8 @@ type keeper struct {
 
 	// launched says how it stands with the launch of the holder.
 	launched func() launch.Report
+	// trusts says that the holder is somebody else's, whose service nobody knows.
+	trusts bool
 
 	status    atomic.Pointer[hold.Status] // the newest, for others
 	reachable atomic.Bool                 // the last call was answered
@@ -90,7 +92,7 @@ func (k *keeper) serve(ctx context.Context) {
 	if status.State != hold.StateUnknown {
 		k.status.Store(&status)
 	}
-	held := heldOf(status)
+	held := heldOf(status, k.kept(status))
 	held.Order = k.done.order
 	switch {
 	case status.State == hold.StateUnknown && k.since.Age(clock.Now()) < holderPatience:
@@ -129,6 +131,12 @@ func (k *keeper) blame(err error) string {
 func (k *keeper) settled() bool {
 	r := k.launched()
 	return r.Settled && r.Quiet
+}
+
+// kept reports whether the device outlives the holder: systemd was seen to keep
+// the one of this very process.
+func (k *keeper) kept(s hold.Status) bool {
+	return s.Outlives && s.Stored && (k.trusts || s.PID != 0 && s.PID == k.launched().Keeps)
 }
 
 // forbidden says why the holder must not be armed, whatever it says itself.
@@ -233,9 +241,13 @@ func (k *keeper) command(ctx context.Context, s hold.Status) (hold.Status, error
 	return s, nil
 }
 
-// heldOf says in the core's words what the holder said.
-func heldOf(s hold.Status) decide.Held {
+// heldOf says in the core's words what the holder said; kept, that its device
+// outlives it.
+func heldOf(s hold.Status, kept bool) decide.Held {
 	h := decide.Held{Timeout: s.Timeout, Device: deviceOf(s)}
+	if kept {
+		h.Device.Ungated = 0
+	}
 	switch s.State {
 	case hold.StateUnknown:
 	case hold.Idle:
@@ -255,9 +267,8 @@ func heldOf(s hold.Status) decide.Held {
 	return h
 }
 
-// deviceOf says what the core must know of the device. Only a holder that
-// outlives its agent, with a device that outlives the holder, never lets an
-// unclean close ping.
+// deviceOf says what the core must know of the device. One that ends with the
+// holder is pinged by its unclean close.
 func deviceOf(s hold.Status) decide.Device {
 	d := decide.Device{
 		Usable: s.Device.Identity != "", Min: s.Device.Min, Max: s.Device.Max,
@@ -265,9 +276,6 @@ func deviceOf(s hold.Status) decide.Device {
 	}
 	if s.Device.Kind == watchdog.KindFile {
 		d.Granule = time.Millisecond
-	}
-	if s.Outlives && s.Stored {
-		d.Ungated = 0
 	}
 	return d
 }

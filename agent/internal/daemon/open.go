@@ -52,7 +52,7 @@ func newDaemon(c Config, version string, log *slog.Logger) (*Daemon, error) {
 	d.journal = newJournal(d.log)
 	d.keeper = &keeper{socket: c.Holder.SocketBelow(c.host()), wishes: newMailbox[wish](), report: func(ctx context.Context, h decide.Held) { d.tell(ctx, h) }}
 	d.launcher = launch.New(c.Holder, c.host(), machine.BootID, d.keeper, d.log)
-	d.keeper.launched = d.launcher.Report
+	d.keeper.launched, d.keeper.trusts = d.launcher.Report, c.Holder.Launch == launch.External
 	d.openTests()
 	if err := d.connect(); err != nil {
 		return nil, err

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/picket-dev/picket/agent/internal/clock"
 	"github.com/picket-dev/picket/proto/timing"
 )
@@ -38,6 +40,7 @@ type Client struct {
 
 	mu   sync.Mutex
 	conn *net.UnixConn
+	pid  int // of the holder on conn
 	seq  uint64
 	in   [ReplySize + 1]byte
 	out  [RequestSize]byte
@@ -177,6 +180,7 @@ func (c *Client) exchange(ctx context.Context, q Request) (Status, error) {
 	if err != nil {
 		return Status{}, errors.Join(context.Cause(ctx), err)
 	}
+	reply.Status.PID = c.pid
 	if now := reply.Status.Now; before.Add(-clockSlack).After(now) || now.After(after.Add(clockSlack)) {
 		return reply.Status, fmt.Errorf("%w: the agent's says %v, the holder's %v", ErrClock, after, now)
 	}
@@ -212,7 +216,22 @@ func (c *Client) connect(ctx context.Context) error {
 		return fmt.Errorf("connect to the holder: %w", err)
 	}
 	c.conn = conn.(*net.UnixConn)
+	c.pid = peerOf(c.conn)
 	return nil
+}
+
+// peerOf returns the process that listens at the other end, or 0.
+func peerOf(conn *net.UnixConn) (pid int) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			pid = int(peer.Pid)
+		}
+	})
+	return pid
 }
 
 func (c *Client) drop() error {

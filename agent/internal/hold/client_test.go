@@ -117,8 +117,8 @@ func TestClientCalls(t *testing.T) {
 		{func() (Status, error) { return c.Disarm(t.Context()) }, Request{Op: OpDisarm}},
 	} {
 		status, err := call.do()
-		if err != nil || status.State != Armed {
-			t.Errorf("%v: %v, %v", call.want.Op, status.State, err)
+		if err != nil || status.State != Armed || status.PID != os.Getpid() {
+			t.Errorf("%v: %v (pid %d), %v", call.want.Op, status.State, status.PID, err)
 		}
 		got := <-h.calls
 		got.Seq = 0

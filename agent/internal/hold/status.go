@@ -31,9 +31,13 @@ type Status struct {
 	// (A11).
 	Failing bool
 	// Outlives says that the configuration promises a holder which outlives
-	// its agent; Stored that systemd's FD store keeps the device, too. Only
-	// where both are true is the death of the holder itself no ungated ping.
+	// its agent; Stored that it has sent the device to systemd's FD store, which
+	// nobody acknowledges. Only where systemd itself says that it keeps the
+	// device is the death of the holder no ungated ping.
 	Outlives, Stored bool
+	// PID is the holder's process, 0 where unknown. It is not in the message:
+	// the Client has it from the kernel.
+	PID int
 	// Locked, RealTime and Unkillable say which protections the kernel
 	// granted: locked memory, a real-time scheduling class, and exemption from
 	// the OOM killer.

@@ -21,7 +21,8 @@ const (
 	// Child starts it as a child of the agent. It ends with the pod, so its
 	// death pings the device once more, and a nowayout device is refused.
 	Child Mode = "Child"
-	// External leaves the holder to somebody else: nothing is launched.
+	// External leaves the holder to somebody else: nothing is launched, and the
+	// holder is believed when it says that the service manager keeps its device.
 	External Mode = "External"
 )
 

@@ -49,6 +49,9 @@ type Report struct {
 	// Quiet says that systemd was seen to stay off the watchdogs when it reboots
 	// the host. Without it the Problem says why not, and nothing may be armed.
 	Quiet bool
+	// Keeps is the process of the holder whose device systemd was seen to keep
+	// in its FD store; 0 where it was not.
+	Keeps int
 }
 
 // A record is what this boot's holder was launched with.
@@ -81,6 +84,7 @@ type Launcher struct {
 	done     *Want // the last one that was carried out
 
 	quiet  bool      // systemd stays off the watchdogs when it reboots the host
+	keeps  int       // the process whose device it keeps
 	looked time.Time // when that was seen
 }
 
@@ -152,7 +156,7 @@ func (l *Launcher) Run(ctx context.Context) {
 		wait := checkEvery
 		device, err := l.ensure(ctx, want)
 		err = errors.Join(l.look(ctx), err)
-		next := Report{Device: device, Settled: len(l.wants) == 0, Quiet: l.quiet}
+		next := Report{Device: device, Settled: len(l.wants) == 0, Quiet: l.quiet, Keeps: l.keeps}
 		if err != nil {
 			next.Problem, wait = err.Error(), againAfter
 		}

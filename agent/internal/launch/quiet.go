@@ -32,15 +32,25 @@ func (silenced) Validate() error { return nil }
 // tell.
 var errLoud = errors.New("systemd would ping the watchdog when it reboots the host, with no roll to allow it")
 
-// look makes sure, from time to time, that systemd stays off the watchdogs. What
-// it was seen to have set counts on while it does not answer.
+// look makes sure, from time to time, that systemd stays off the watchdogs, and
+// sees whether it keeps the holder's. What it has said counts on while it does
+// not answer.
 func (l *Launcher) look(ctx context.Context) error {
-	if l.quiet && time.Since(l.looked) < lookAgain {
+	s := l.keeper.Peek()
+	claims := s.Stored && l.cfg.Launch != External
+	if l.quiet && time.Since(l.looked) < lookAgain && (!claims || s.PID == l.keeps) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, systemd.Patience)
 	defer cancel()
-	err := l.silence(ctx)
+	m, err := l.systemd(ctx)
+	if m != nil {
+		defer m.Close()
+		err = l.silence(ctx, m)
+		if claims {
+			l.keeps = l.kept(ctx, m)
+		}
+	}
 	if err != nil && l.quiet && !errors.Is(err, errLoud) {
 		l.log.Warn("systemd does not tell whether it stays off the watchdogs, as it was told to", "err", err)
 		err = nil
@@ -49,15 +59,24 @@ func (l *Launcher) look(ctx context.Context) error {
 	return err
 }
 
+// kept returns the process whose device systemd keeps. That the holder has sent
+// it there proves nothing: the store may be full, or not for that process.
+func (l *Launcher) kept(ctx context.Context, m services) int {
+	state, err := m.Inspect(ctx, unitName)
+	switch {
+	case err != nil:
+		l.log.Warn("systemd does not tell whether it keeps the holder's device", "err", err)
+		return l.keeps
+	case state.Stored < 1:
+		return 0
+	}
+	return state.PID
+}
+
 // silence makes systemd's shutdown ping no watchdog: it begins to do so when the
 // holder has been killed, and asks no roll. It is told so whatever device it
 // would use, which it may choose late, and reads as it was told.
-func (l *Launcher) silence(ctx context.Context) error {
-	m, err := l.systemd(ctx)
-	if m == nil || err != nil {
-		return err
-	}
-	defer m.Close()
+func (l *Launcher) silence(ctx context.Context, m reboots) error {
 	old, err := m.FinalWatchdog(ctx)
 	if err != nil || old == (systemd.Final{}) {
 		return err

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/picket-dev/picket/agent/internal/hold"
 	"github.com/picket-dev/picket/systemd"
 )
 
@@ -90,4 +91,27 @@ func TestAHolderOfSomebodyElseNeedsAQuietSystemd(t *testing.T) {
 		t.Error(err)
 	}
 	s.did("final 0s 0s", "final 10m0s 1m0s")
+}
+
+// P1: a device that only the holder has open is pinged by its death. That it was
+// sent to systemd does not mean that it is kept there.
+func TestWhatSystemdKeepsIsSeen(t *testing.T) {
+	s := newSite(t)
+	s.launch(want(), "watchdog0")
+	look := func(when string, want int) {
+		t.Helper()
+		if err := s.look(t.Context()); err != nil || s.keeps != want {
+			t.Errorf("%s: keeps that of %d, %v; want %d", when, s.keeps, err, want)
+		}
+	}
+	s.stored = 1
+	look("idle", 0)
+	s.state = hold.Armed
+	s.stored = 0
+	look("refused by the store", 0)
+	s.stored = 1
+	look("kept", 4711)
+	s.later()
+	s.stored = 0
+	look("lost", 0)
 }

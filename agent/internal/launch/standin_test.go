@@ -46,6 +46,7 @@ type site struct {
 	service    *systemd.Service // the one that runs
 	listener   net.Listener     // of the holder that answers
 	runtime    time.Duration    // systemd's RuntimeWatchdogSec
+	stored     int              // descriptors of the holder that it keeps
 	absent     bool             // there is no systemd
 	final      systemd.Final    // its watchdogs of the last phase
 	obstinate  bool             // it keeps them
@@ -139,7 +140,7 @@ func (s *site) Peek() hold.Status {
 	if s.listener == nil {
 		return hold.Status{}
 	}
-	return hold.Status{State: s.state}
+	return hold.Status{State: s.state, Stored: s.state == hold.Armed, PID: 4711}
 }
 
 func (s *site) Exchange(ctx context.Context, f func(context.Context, hold.Status) error) error {
@@ -154,7 +155,7 @@ func (s *site) Inspect(context.Context, string) (systemd.State, error) {
 	if s.service == nil {
 		return systemd.State{}, nil
 	}
-	return systemd.State{Active: "active"}, nil
+	return systemd.State{Active: "active", PID: 4711, Stored: s.stored}, nil
 }
 
 func (s *site) Start(_ context.Context, service systemd.Service) error {
