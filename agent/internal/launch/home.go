@@ -49,14 +49,16 @@ func (h hosted) running(ctx context.Context, _ record) (bool, error) {
 	return state.Running(), err
 }
 
-// start shows the service its device under the path that its configuration has.
+// start shows the service its device under the path that its configuration has,
+// also the first one: /dev/watchdog can be that of a driver outside the kernel's
+// watchdog core.
 func (h hosted) start(ctx context.Context, c watchdog.Choice, device string) (int, error) {
 	s := systemd.Service{
 		Name: unitName, Description: "Picket's watchdog holder",
 		Exec:     []string{h.paths.hostBinary(), "--config", h.paths.hostRun(configName)},
 		Priority: 1, Descriptors: 1,
 	}
-	if device != c.Path && c.Path != firstNode {
+	if device != c.Path {
 		s.Bind = systemd.Bind{From: c.Path, To: device}
 	}
 	return 0, h.manager.Start(ctx, s)
@@ -64,11 +66,8 @@ func (h hosted) start(ctx context.Context, c watchdog.Choice, device string) (in
 
 func (h hosted) stop(ctx context.Context, _ record) error { return h.manager.Stop(ctx, unitName) }
 
-// The first watchdog has two device nodes.
-const (
-	firstDevice = "/dev/watchdog"
-	firstNode   = "/dev/watchdog0"
-)
+// firstDevice is the one that the watchdog library opens.
+const firstDevice = "/dev/watchdog"
 
 // nursery is the home of a holder that is a child of the agent. One that an
 // earlier worker of the same pod has left is known by its record.

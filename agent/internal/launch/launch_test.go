@@ -12,6 +12,7 @@ import (
 
 	"github.com/picket-dev/picket/agent/internal/hold"
 	"github.com/picket-dev/picket/agent/internal/watchdog"
+	"github.com/picket-dev/picket/proto/timing"
 	"github.com/picket-dev/picket/systemd"
 )
 
@@ -54,6 +55,7 @@ func TestLaunchAsAService(t *testing.T) {
 	wantService := systemd.Service{
 		Name: "picket-holder.service", Description: "Picket's watchdog holder", Priority: 1, Descriptors: 1,
 		Exec: []string{"/var/lib/picket/picket-holder", "--config", "/run/picket/holder.json"},
+		Bind: systemd.Bind{From: "/dev/watchdog0", To: "/dev/watchdog"},
 	}
 	if d := cmp.Diff(wantService, *s.service); d != "" {
 		t.Errorf("service (-want +got):\n%s", d)
@@ -71,15 +73,20 @@ func (l *Launcher) ensureIs(t *testing.T, device string) {
 	}
 }
 
-// The watchdog library knows only /dev/watchdog: another device is shown to the
-// service under that name.
-func TestASecondDeviceIsBound(t *testing.T) {
-	s := newSite(t)
-	w := want()
-	w.Softdog = true
-	s.launch(w, "watchdog1")
-	if d := cmp.Diff(systemd.Bind{From: "/dev/watchdog1", To: "/dev/watchdog"}, s.service.Bind); d != "" {
-		t.Error(d)
+// The watchdog library knows only /dev/watchdog, which may be anybody's: the
+// chosen device is shown to the service under that name.
+func TestTheChosenDeviceIsBound(t *testing.T) {
+	for name, want := range map[string]systemd.Bind{
+		"watchdog0": {From: "/dev/watchdog0", To: "/dev/watchdog"},
+		"watchdog1": {From: "/dev/watchdog1", To: "/dev/watchdog"},
+		"watchdog":  {},
+	} {
+		s := newSite(t)
+		s.candidates = append(s.candidates, hardware("watchdog"))
+		s.launch(Want{Profile: timing.Standard(), Device: name}, name)
+		if d := cmp.Diff(want, s.service.Bind); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
 	}
 }
 
@@ -137,7 +144,7 @@ func TestAHolderThatIsGoneComesBackWithItsDevice(t *testing.T) {
 	w := want()
 	w.Softdog = true
 	s.launch(w, "watchdog0")
-	if s.service.Bind != (systemd.Bind{}) {
+	if s.service.Bind.From != "/dev/watchdog0" {
 		t.Errorf("another device: %+v", s.service.Bind)
 	}
 	s.did("start", "start")

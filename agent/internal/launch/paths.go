@@ -46,8 +46,7 @@ func (l *Launcher) holderConfig(c watchdog.Choice, service bool) hold.Config {
 	return h
 }
 
-// bound reports whether a service gets the device as its /dev/watchdog, the one
-// that the watchdog library opens. Where the host has no such file, there is
+// bound reports whether a service gets the device as its firstDevice. Where the host has no such file, there is
 // nothing to bind it to.
 func (l *Launcher) bound(c watchdog.Choice) bool {
 	_, err := os.Lstat(l.paths.here(firstDevice))
