@@ -40,6 +40,8 @@ func TestServiceStartsAndStops(t *testing.T) {
 	}
 	if started := s.told(); len(started) != len(wire()) {
 		t.Errorf("started with %v, want all of %v", started, wire())
+	} else if started["SendSIGKILL"].Value() != false {
+		t.Error("a service that has reasons to stay is killed")
 	}
 	state, err := m.Inspect(ctx, unitName)
 	if d := cmp.Diff(State{Active: "active", Sub: "running", PID: 4711, Stored: 1}, state); d != "" || err != nil || !state.Running() {

@@ -12,7 +12,8 @@ import (
 // A Service is a transient service that outlives whoever starts it: it is
 // restarted whenever it ends, keeps descriptors over that, is neither stopped by
 // the host's shutdown before the final kill nor by a change of target, and runs
-// in real time. It must say READY=1 when it has started.
+// in real time. It must say READY=1 when it has started, and ends by its own will
+// or not at all.
 type Service struct {
 	// Name ends in .service.
 	Name        string
@@ -33,8 +34,8 @@ type Bind struct{ From, To string }
 const (
 	// restartPause lies between the end of a service and its next start.
 	restartPause = 100 * time.Millisecond
-	// startWithin bounds the time until READY=1, stopWithin that from SIGTERM to
-	// SIGKILL.
+	// startWithin bounds the time until READY=1, stopWithin the wait for the end
+	// after SIGTERM.
 	startWithin = 30 * time.Second
 	stopWithin  = 10 * time.Second
 
@@ -72,6 +73,7 @@ func (s Service) properties() []sd.Property {
 		property("RestartUSec", usec(restartPause)),
 		property("TimeoutStartUSec", usec(startWithin)),
 		property("TimeoutStopUSec", usec(stopWithin)),
+		property("SendSIGKILL", false), // it may have reasons to stay: its end pings
 		property("FileDescriptorStoreMax", uint32(s.Descriptors)),
 		property("FileDescriptorStorePreserve", "yes"), // systemd 254
 

@@ -105,7 +105,7 @@ func wire() map[string]string {
 	return map[string]string{
 		"Description": "s", "DefaultDependencies": "b", "IgnoreOnIsolate": "b", "CollectMode": "s",
 		"StartLimitIntervalUSec": "t", "Type": "s", "NotifyAccess": "s", "Restart": "s", "RestartUSec": "t",
-		"TimeoutStartUSec": "t", "TimeoutStopUSec": "t", "FileDescriptorStoreMax": "u",
+		"TimeoutStartUSec": "t", "TimeoutStopUSec": "t", "SendSIGKILL": "b", "FileDescriptorStoreMax": "u",
 		"FileDescriptorStorePreserve": "s", "OOMScoreAdjust": "i", "LimitMEMLOCK": "t",
 		"CPUSchedulingPolicy": "i", "CPUSchedulingPriority": "i", "BindPaths": "a(ssbt)", "ExecStart": "a(sasb)",
 	}
