@@ -43,15 +43,28 @@ func (l *lab) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// As people are told to begin: first look, then enforce.
+	spec.Mode = v1alpha1.Observe
 	if err := fleet.SetPolicy(ctx, l.client, spec); err != nil {
 		return err
 	}
 	return l.startController(ctx)
 }
 
+// enforce lets Picket arm the nodes and fence them.
+func (l *lab) enforce(ctx context.Context) error {
+	policy, err := l.client.FencingPolicies.Get(ctx, v1alpha1.PolicyName)
+	if err != nil {
+		return err
+	}
+	policy.Spec.Mode = v1alpha1.Enforce
+	_, err = l.client.FencingPolicies.Update(ctx, policy)
+	return err
+}
+
 // agentShare is the processor that the agent's pod asks for, and labShare what
 // it gets: an emulated processor is some twenty times slower than a real one.
-const agentShare, labShare = `"cpu":"20m"`, `"cpu":"400m"`
+const agentShare, labShare = `"cpu":"100m"`, `"cpu":"400m"`
 
 // busy is the lab's own profile, for a machine that does other work beside: what
 // stops a virtual machine for seconds is not Picket's to judge.
@@ -69,6 +82,7 @@ func policy(name string) (v1alpha1.FencingPolicySpec, timing.Profile, error) {
 	}
 	p := timing.Standard()
 	p.RollLife, p.PetDelay = 15*time.Second, 4*time.Second
+	p.Heartbeat, p.RollInterval = time.Second, 2*time.Second
 	spec.Profile, spec.Overrides = "standard", v1alpha1.TimingOf(p)
 	return spec, p, p.Validate()
 }
