@@ -103,16 +103,18 @@ func (l *lab) start(ctx context.Context) (err error) {
 	if err := l.storage.install(ctx, l); err != nil {
 		return err
 	}
-	if !l.opts.Bare {
-		if err := l.allArmed(ctx, 5*time.Minute); err != nil {
-			return err
-		}
-	}
 	n, err := l.writer(ctx, 5*time.Minute)
-	if err == nil {
-		l.say("the workload writes on %s", n.Name())
+	if err != nil {
+		return err
 	}
-	return err
+	l.say("the workload writes on %s", n.Name())
+	if l.opts.Bare {
+		return nil
+	}
+	if err := l.enforce(ctx); err != nil {
+		return err
+	}
+	return l.allArmed(ctx, 5*time.Minute)
 }
 
 // serviceAddr is the API's own service, as every pod is told.
