@@ -158,9 +158,9 @@ func (t *task) undo(ctx context.Context) error {
 // start places the holder's files, starts it and waits until it answers. The
 // record comes first: a holder without one would be taken for somebody else's.
 func (t *task) start(ctx context.Context) error {
-	err := placeConfig(t.next.Config, t.paths.here(t.paths.hostRun(configName)))
+	err := t.placeConfig()
 	if err == nil && t.next.Config.Outlives {
-		err = placeBinary(t.cfg.Binary, t.paths.here(t.paths.hostBinary()))
+		err = t.placeBinary()
 	}
 	if err == nil {
 		err = t.launched.Store(t.next)

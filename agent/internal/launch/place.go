@@ -5,72 +5,48 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
-	"path/filepath"
 
-	"github.com/picket-dev/picket/agent/internal/hold"
+	"github.com/picket-dev/picket/agent/internal/host"
 )
 
 // fingerprint returns the SHA-256 of a file in hex.
 func fingerprint(path string) (string, error) {
-	content, err := os.ReadFile(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("read the holder's binary: %w", err)
 	}
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:]), nil
+	defer file.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, file); err != nil {
+		return "", fmt.Errorf("read the holder's binary: %w", err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// placeBinary copies the binary, unless the same is there. The old one may be
-// running, so it is replaced by another file and never written to.
-func placeBinary(from, to string) error {
-	want, err := os.ReadFile(from)
+// placeBinary puts the image's binary on the host.
+func (l *Launcher) placeBinary() error {
+	file, err := os.Open(l.cfg.Binary)
 	if err != nil {
 		return fmt.Errorf("place the holder: %w", err)
 	}
-	have, err := os.ReadFile(to)
-	if err == nil && bytes.Equal(have, want) {
-		if err := os.Chmod(to, 0o755); err != nil {
-			return fmt.Errorf("place the holder: %w", err)
-		}
-		return nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("place the holder: %w", err)
-	}
-	return replace(to, want, 0o755)
+	defer file.Close()
+	_, err = host.Place(l.paths.here(l.paths.hostBinary()), file, 0o755)
+	return err
 }
 
-// placeConfig writes the holder's configuration.
-func placeConfig(c hold.Config, to string) error {
-	if err := c.Validate(); err != nil {
-		return fmt.Errorf("configure the holder: %w", err)
+// placeConfig writes the configuration of the holder that is to start.
+func (t *task) placeConfig() error {
+	err := t.next.Config.Validate()
+	var text []byte
+	if err == nil {
+		text, err = json.MarshalIndent(t.next.Config, "", "  ")
 	}
-	text, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return fmt.Errorf("configure the holder: %w", err)
 	}
-	return replace(to, append(text, '\n'), 0o644)
-}
-
-// replace puts content in place of a file in one step.
-func replace(path string, content []byte, mode fs.FileMode) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	next := path + ".new"
-	err := os.WriteFile(next, content, mode)
-	if err == nil {
-		err = os.Chmod(next, mode) // whatever the umask is
-	}
-	if err == nil {
-		err = os.Rename(next, path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, errors.Join(err, os.Remove(next)))
-	}
-	return nil
+	_, err = host.Place(t.paths.here(t.paths.hostRun(configName)), bytes.NewReader(append(text, '\n')), 0o644)
+	return err
 }
