@@ -69,9 +69,9 @@ func (k *keeper) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			if k.client != nil {
-				_ = k.client.Close()
-			}
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.hangUp()
 			return
 		case k.wish = <-k.wishes:
 		case <-poll.C:
@@ -166,13 +166,18 @@ func (k *keeper) Exchange(ctx context.Context, f func(context.Context, hold.Stat
 	if err != nil {
 		status = hold.Status{}
 	}
-	if k.client != nil {
-		_ = k.client.Close()
-		k.client = nil
-	}
+	k.hangUp()
 	err = f(ctx, status)
 	k.since = clock.Now() // a new holder has as much time as a new agent gives it
 	return err
+}
+
+// hangUp ends the conversation with the holder, which stays as it is.
+func (k *keeper) hangUp() {
+	if k.client != nil {
+		_ = k.client.Close()
+	}
+	k.client = nil
 }
 
 // obey asks the holder for its status and brings it to the wished mode.
