@@ -75,7 +75,7 @@ func (r *run) systemdHolds(ctx context.Context, stance v1alpha1.SystemdStance, d
 	if err != nil {
 		return err
 	}
-	const conf = "/etc/systemd/system.conf.d/lab.conf"
+	const conf = "/etc/systemd/system.conf.d/lab-dog.conf"
 	err = r.reboot(ctx, n, "mkdir -p ${conf%/*} && printf '[Manager]\\nRuntimeWatchdogSec=10s\\n' >$conf", conf)
 	if err == nil {
 		err = r.held(ctx, n, driver, runtime)
