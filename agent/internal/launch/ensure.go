@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/picket-dev/picket/agent/internal/hold"
@@ -32,6 +34,12 @@ func (l *Launcher) ensure(ctx context.Context, want Want) (string, error) {
 	}
 	defer end()
 	t := task{Launcher: l, home: home, init: init, old: old, known: known && old.Device != ""}
+	if t.running, err = home.running(ctx, old); err != nil {
+		return old.Device, err
+	}
+	if err := t.rescue(ctx); err != nil {
+		return old.Device, err
+	}
 	if err := t.plan(ctx, want); err != nil {
 		return old.Device, err
 	}
@@ -45,12 +53,13 @@ func (l *Launcher) ensure(ctx context.Context, want Want) (string, error) {
 // A task is one attempt to bring the holder to what is wanted.
 type task struct {
 	*Launcher
-	home   home
-	init   dogs // nil where there is no systemd
-	old    record
-	known  bool // old is the record of this boot
-	choice watchdog.Choice
-	next   record
+	home    home
+	init    dogs // nil where there is no systemd
+	old     record
+	known   bool // old is the record of this boot
+	running bool // a holder of ours is there, or will be in a moment
+	choice  watchdog.Choice
+	next    record
 }
 
 // plan says which holder is wanted. It changes nothing but that it may load
@@ -75,37 +84,47 @@ func (t *task) same() bool {
 }
 
 // run leaves a holder alone that is the wanted one, that somebody else started,
-// or that gates; every other one it exchanges.
+// that gates, or whose device nobody else can pet; every other one it exchanges.
 func (t *task) run(ctx context.Context) (string, error) {
-	running, err := t.home.running(ctx, t.old)
 	status := t.keeper.Peek()
 	switch {
-	case err != nil:
-		return t.old.Device, err
-	case running && t.same() && status.State != hold.StateUnknown:
+	case t.running && t.same() && status.State != hold.StateUnknown:
 		return t.old.Device, nil
-	case running && t.gating(status.State) && !t.same():
+	case t.running && t.gating(status.State, t.running) && !t.same():
 		return t.old.Device, errGating
 	}
-	err = t.keeper.Exchange(ctx, func(ctx context.Context, s hold.Status) error {
+	err := t.keeper.Exchange(ctx, func(ctx context.Context, s hold.Status) error {
 		switch {
-		case s.State != hold.StateUnknown && !running:
+		case s.State != hold.StateUnknown && !t.running:
 			t.log.Info("a holder that somebody else started is left alone", "version", s.Version)
 			t.next.Device = ""
 			return nil
 		case s.State != hold.StateUnknown && t.same():
 			return nil
-		case running && t.gating(s.State):
+		case t.running && t.gating(s.State, t.running):
 			return t.restarting()
-		case !running && t.known && t.gating(s.State):
-			return t.revive(ctx)
+		case t.running && s.State != hold.Idle && t.stuck():
+			return fmt.Errorf("%s is nowayout and runs: it is petted on, and used, until the node reboots; then %s is",
+				t.old.Device, t.next.Device)
 		}
-		return t.exchange(ctx, running)
+		return t.exchange(ctx)
 	})
 	if err != nil {
 		return t.old.Device, err
 	}
 	return t.next.Device, nil
+}
+
+// stuck reports whether another device is wanted than one that cannot be
+// stopped: without its holder it would reset the node.
+func (t *task) stuck() bool {
+	if !t.known || t.old.Device == t.next.Device {
+		return false
+	}
+	all, err := t.list()
+	return err != nil || slices.ContainsFunc(all, func(c watchdog.Candidate) bool {
+		return c.Name == t.old.Device && c.Facts().Nowayout && c.Active != watchdog.No
+	})
 }
 
 // restarting is what to say of a service that gates and does not answer.
@@ -116,20 +135,44 @@ func (t *task) restarting() error {
 	return fmt.Errorf("the holder does not answer, and is being restarted: see `journalctl -u %s`", unitName)
 }
 
-// revive brings back a holder that is gone and whose marker binds its successor:
-// with the same device, whatever is wanted now.
+// rescue brings back a holder that is gone and has left a device that runs:
+// before anything else, with the same device and binary, whatever is wanted now.
+func (t *task) rescue(ctx context.Context) error {
+	if last := t.last(); t.running || !t.known || last == hold.StateUnknown || last == hold.Idle {
+		return nil
+	}
+	return t.keeper.Exchange(ctx, func(ctx context.Context, s hold.Status) error {
+		if s.State != hold.StateUnknown {
+			return nil // somebody else has started one
+		}
+		return t.revive(ctx)
+	})
+}
+
 func (t *task) revive(ctx context.Context) error {
-	t.log.Warn("the holder is gone while it gated: starting it again", "device", t.old.Device)
+	t.log.Warn("the holder is gone and its device runs: starting it again", "device", t.old.Device)
 	t.choice = watchdog.Choice{Name: t.old.Device, Path: "/dev/" + t.old.Device}
-	t.next = record{Device: t.old.Device, Binary: t.next.Binary, Config: t.old.Config}
-	return t.start(ctx)
+	t.next = t.old
+	if _, err := os.Stat(t.paths.here(t.paths.hostBinary())); t.old.Config.Outlives && err != nil {
+		if t.next.Binary, err = fingerprint(t.cfg.Binary); err == nil {
+			err = t.placeBinary()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := t.start(ctx); err != nil {
+		return err
+	}
+	t.old, t.running = t.next, true
+	return nil
 }
 
 // exchange stops the holder that runs, if one does, and starts the wanted one.
 // What systemd had and the new one does not need goes back, also after a
 // failure.
-func (t *task) exchange(ctx context.Context, running bool) error {
-	if running {
+func (t *task) exchange(ctx context.Context) error {
+	if t.running {
 		t.log.Info("exchanging the holder", "device", t.next.Device, "was", t.old.Device)
 		if err := t.home.stop(ctx, t.old); err != nil {
 			return err
@@ -138,6 +181,9 @@ func (t *task) exchange(ctx context.Context, running bool) error {
 	err := t.giveBack(ctx, t.init, t.next.Device)
 	if err == nil {
 		err = t.takeOver(ctx, t.init, t.choice)
+	}
+	if err == nil && t.next.Config.Outlives {
+		err = t.placeBinary()
 	}
 	if err == nil {
 		err = t.start(ctx)
@@ -155,13 +201,10 @@ func (t *task) undo(ctx context.Context) error {
 	return errors.Join(t.home.stop(ctx, t.next), t.launched.Store(record{}), t.giveBack(ctx, t.init, ""))
 }
 
-// start places the holder's files, starts it and waits until it answers. The
-// record comes first: a holder without one would be taken for somebody else's.
+// start configures the holder, starts it and waits until it answers. The record
+// comes first: a holder without one would be taken for somebody else's.
 func (t *task) start(ctx context.Context) error {
 	err := t.placeConfig()
-	if err == nil && t.next.Config.Outlives {
-		err = t.placeBinary()
-	}
 	if err == nil {
 		err = t.launched.Store(t.next)
 	}

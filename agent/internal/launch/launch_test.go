@@ -133,21 +133,81 @@ func TestAHolderThatDoesNotAnswerIsJudgedByItsMarker(t *testing.T) {
 	s.did("start")
 }
 
-// Whoever stopped the service while it gated has left a marker that binds the
-// next holder: it must have the same device, or the dog of the old one fires.
+// Whoever stopped the service while its device ran has left a marker that binds
+// the next holder: it must have the same device, or the dog of the old one fires.
+// That comes first, whatever else is wrong.
 func TestAHolderThatIsGoneComesBackWithItsDevice(t *testing.T) {
+	for name, tt := range map[string]struct {
+		left hold.State
+		want func(*site, *Want)
+		says string
+	}{
+		"armed":                  {left: hold.Armed},
+		"coasting":               {left: hold.Coasting},
+		"another device":         {left: hold.Armed, want: func(_ *site, w *Want) { w.Softdog = true }, says: "gates"},
+		"no device":              {left: hold.Armed, want: func(_ *site, w *Want) { w.Device = "watchdog7" }, says: "watchdog7"},
+		"no binary in the image": {left: hold.Armed, want: func(s *site, _ *Want) { s.cfg.Binary = s.path("nowhere") }, says: "nowhere"},
+		"another binary":         {left: hold.Armed, want: func(s *site, _ *Want) { s.write("image/picket-holder", "version 2") }, says: "gates"},
+		"free, another device": {left: hold.Free, says: "nowayout", want: func(s *site, w *Want) {
+			w.Softdog, s.candidates[0].Nowayout, s.candidates[0].Active = true, watchdog.Yes, watchdog.Yes
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.launch(want(), "watchdog0")
+			s.silence()
+			s.service = nil
+			s.mark(tt.left)
+			w := want()
+			if tt.want != nil {
+				tt.want(s, &w)
+			}
+			device, err := s.ensure(t.Context(), w)
+			if device != "watchdog0" || tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
+				t.Errorf("%q, %v; want the old device, and an error that says %q", device, err, tt.says)
+			}
+			if s.service == nil || s.service.Bind.From != "/dev/watchdog0" || s.read("var/lib/picket/picket-holder") != "version 1" {
+				t.Errorf("another holder: %+v", s.service)
+			}
+			s.did("start", "start")
+		})
+	}
+}
+
+// P2: a device that cannot be stopped resets the node when nobody pets it.
+func TestANowayoutDeviceKeepsItsHolder(t *testing.T) {
+	s := newSite(t)
+	s.candidates[0].Nowayout = watchdog.Yes
+	s.launch(want(), "watchdog0")
+	s.candidates[0].Active, s.state = watchdog.Yes, hold.Free
+	w := want()
+	w.Softdog = true
+	if device, err := s.ensure(t.Context(), w); device != "watchdog0" || err == nil || !strings.Contains(err.Error(), "reboots") {
+		t.Errorf("%q, %v; want that it waits for a reboot", device, err)
+	}
+	s.did("start")
+	s.write("image/picket-holder", "version 2") // the same device may have a new holder
+	s.launcher(s.cfg, s.paths.Config).ensureIs(t, "watchdog0")
+	s.did("start", "stop", "start")
+}
+
+// Nobody knows what a holder does that neither answers nor has left a word.
+func TestAHolderWithACorruptMarkerIsLeftAlone(t *testing.T) {
 	s := newSite(t)
 	s.launch(want(), "watchdog0")
 	s.silence()
-	s.service = nil
-	s.mark(hold.Armed)
+	s.write("run/picket/marker", "nonsense")
 	w := want()
 	w.Softdog = true
-	s.launch(w, "watchdog0")
-	if s.service.Bind.From != "/dev/watchdog0" {
-		t.Errorf("another device: %+v", s.service.Bind)
+	if _, err := s.ensure(t.Context(), w); !errors.Is(err, errGating) {
+		t.Errorf("error %v, want that it waits", err)
 	}
-	s.did("start", "start")
+	if err := s.Remove(t.Context()); err == nil {
+		t.Error("it was removed")
+	}
+	s.did("start")
+	s.service = nil // now it is gone, and its marker binds nobody
+	s.launch(w, "watchdog1")
 }
 
 func TestAHolderOfSomebodyElseIsLeftAlone(t *testing.T) {

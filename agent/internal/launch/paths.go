@@ -1,6 +1,8 @@
 package launch
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -54,16 +56,13 @@ func (l *Launcher) bound(c watchdog.Choice) bool {
 }
 
 // gating reports whether a holder must be left alone: what it says, or, where it
-// says nothing, what it last wrote down.
-func (l *Launcher) gating(s hold.State) bool {
+// says nothing, what it last wrote down. One that runs and left what makes no
+// sense may do anything.
+func (l *Launcher) gating(s hold.State, running bool) bool {
 	if s == hold.StateUnknown {
-		text, err := os.ReadFile(l.paths.here(l.paths.hostRun(markerName)))
-		if err != nil {
-			return false
-		}
-		r, verdict := hold.ReadMarker(text, l.boot)
-		if verdict != hold.Ours {
-			return false // a holder that finds it makes nothing worse
+		r, verdict := l.marker()
+		if verdict == hold.Corrupt && running {
+			return true
 		}
 		s = r.State
 	}
@@ -73,4 +72,27 @@ func (l *Launcher) gating(s hold.State) bool {
 	case hold.StateUnknown, hold.Idle, hold.Free:
 	}
 	return false
+}
+
+// last is the state of a holder that is gone, which binds its successor; unknown
+// where none does: a successor that finds it makes nothing worse.
+func (l *Launcher) last() hold.State {
+	r, _ := l.marker()
+	return r.State
+}
+
+// marker returns what the holder of this boot wrote down.
+func (l *Launcher) marker() (hold.Record, hold.Verdict) {
+	text, err := os.ReadFile(l.paths.here(l.paths.hostRun(markerName)))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return hold.Record{}, hold.Absent
+	case err != nil:
+		return hold.Record{}, hold.Corrupt
+	}
+	r, verdict := hold.ReadMarker(text, l.boot)
+	if verdict != hold.Ours {
+		r = hold.Record{}
+	}
+	return r, verdict
 }

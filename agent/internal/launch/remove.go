@@ -29,8 +29,12 @@ func (l *Launcher) Remove(ctx context.Context) error {
 		return fmt.Errorf("remove the holder: %w", err)
 	}
 	defer end()
+	running, err := home.running(ctx, old)
+	if err != nil {
+		return fmt.Errorf("remove the holder: %w", err)
+	}
 	return l.keeper.Exchange(ctx, func(ctx context.Context, s hold.Status) error {
-		if l.gating(s.State) {
+		if l.gating(s.State, running) {
 			return errors.New("remove the holder: it gates; drain and unarm the node first")
 		}
 		if err := home.stop(ctx, old); err != nil {

@@ -165,7 +165,7 @@ func (s *site) Start(_ context.Context, service systemd.Service) error {
 	if s.startFails != nil {
 		return s.startFails
 	}
-	s.service, s.state = &service, hold.Idle
+	s.service, s.state = &service, max(s.last(), hold.Idle)
 	if !s.mute {
 		s.answer()
 	}
