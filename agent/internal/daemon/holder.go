@@ -62,7 +62,9 @@ type keeper struct {
 
 // run serves wishes until ctx ends. It leaves the holder as it is.
 func (k *keeper) run(ctx context.Context) {
+	k.mu.Lock()
 	k.since = clock.Now()
+	k.mu.Unlock()
 	poll := time.NewTicker(holderPoll)
 	defer poll.Stop()
 	k.serve(ctx)

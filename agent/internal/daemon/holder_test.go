@@ -1,8 +1,14 @@
 package daemon
 
 import (
+	"context"
 	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/picket-dev/picket/agent/decide"
 	"github.com/picket-dev/picket/agent/internal/hold"
@@ -44,4 +50,36 @@ func TestTheLaunchsProblemIsTheCause(t *testing.T) {
 	if got := k.blame(err); got != err.Error() {
 		t.Errorf("blames %q, and the holder has spoken", got)
 	}
+}
+
+// The launcher may be exchanging the holder while the agent ends; the race
+// detector sees where both use one connection.
+func TestAnExchangeWhileTheKeeperEnds(t *testing.T) {
+	dir, err := os.MkdirTemp("", "k") //nolint:usetesting // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	socket := filepath.Join(dir, "s")
+	holder, err := net.Listen("unixpacket", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	k := &keeper{
+		socket: socket, wishes: newMailbox[wish](), report: func(context.Context, decide.Held) {},
+		launched: func() launch.Report { return launch.Report{} },
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var ends sync.WaitGroup
+	ends.Go(func() { k.run(ctx) })
+	for range 3 {
+		short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond) // this holder does not answer
+		if err := k.Exchange(short, func(context.Context, hold.Status) error { return nil }); err != nil {
+			t.Error(err)
+		}
+		cancel()
+	}
+	ends.Wait()
 }
