@@ -9,6 +9,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"runtime"
@@ -46,12 +47,16 @@ func spin() error {
 	threads := 16 * runtime.NumCPU()
 	runtime.GOMAXPROCS(threads)
 	for range threads - 1 {
-		go func() {
-			for {
-			}
-		}()
+		go burn()
 	}
-	for {
+	burn()
+	return nil
+}
+
+// burn computes for ever.
+func burn() {
+	for sum := [sha256.Size]byte{}; ; {
+		sum = sha256.Sum256(sum[:])
 	}
 }
 
