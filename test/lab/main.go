@@ -15,8 +15,7 @@ func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	if err := commands().ExecuteContext(ctx); err != nil {
-		var exit exitCode
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[exitCode](err); ok {
 			os.Exit(int(exit))
 		}
 		fmt.Fprintln(os.Stderr, "lab:", err)
