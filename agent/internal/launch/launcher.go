@@ -91,9 +91,15 @@ type Launcher struct {
 // manager is the host's systemd.
 type manager interface {
 	services
+	watchdogs
+	Close()
+}
+
+// watchdogs are the manager's: those that it pets while the host runs, and when
+// it reboots.
+type watchdogs interface {
 	dogs
 	reboots
-	Close()
 }
 
 // New returns a Launcher for the host and its boot of that ID. The Config must
