@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// request is what `lab exec`, `lab run` and `lab down` ask of the lab that is
-// up.
+// request is what `lab exec`, `lab run`, `lab profile` and `lab down` ask of the
+// lab that is up.
 type request struct {
 	Verb string
 	Args []string
@@ -109,6 +109,10 @@ func (l *lab) serve(ctx context.Context, conn net.Conn, down func()) {
 		last = l.exec(ctx, r.Args)
 	case "run":
 		if err := l.playAll(ctx, r.Args, out); err != nil {
+			last.Failure = err.Error()
+		}
+	case "profile":
+		if err := l.setProfile(ctx, r.Args[0]); err != nil {
 			last.Failure = err.Error()
 		}
 	case "down":

@@ -111,7 +111,7 @@ func (l *lab) start(ctx context.Context) (err error) {
 	if l.opts.Bare {
 		return nil
 	}
-	if err := l.enforce(ctx); err != nil {
+	if err := l.enforce(ctx, l.opts.Profile); err != nil {
 		return err
 	}
 	return l.allArmed(ctx, 5*time.Minute)

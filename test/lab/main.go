@@ -35,7 +35,7 @@ func commands() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(upCommand(), runCommand(), listCommand(), execCommand(), downCommand(), insideCommand())
+	root.AddCommand(upCommand(), runCommand(), listCommand(), execCommand(), profileCommand(), downCommand(), insideCommand())
 	return root
 }
 
@@ -108,6 +108,21 @@ func execCommand() *cobra.Command {
 				return err
 			}
 			return conn.ask(c.Context(), request{Verb: "exec", Args: args})
+		},
+	}
+}
+
+func profileCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "profile NAME",
+		Short: "Change the timing of the lab that is up: standard, fast, patient, or busy",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			conn, err := dialControl()
+			if err != nil {
+				return err
+			}
+			return conn.ask(c.Context(), request{Verb: "profile", Args: args})
 		},
 	}
 }

@@ -51,15 +51,43 @@ func (l *lab) install(ctx context.Context) error {
 	return l.startController(ctx)
 }
 
-// enforce lets Picket arm the nodes and fence them.
-func (l *lab) enforce(ctx context.Context) error {
-	policy, err := l.client.FencingPolicies.Get(ctx, v1alpha1.PolicyName)
+// enforce lets Picket arm the nodes and fence them, by a profile's times.
+func (l *lab) enforce(ctx context.Context, profile string) error {
+	spec, times, err := policy(profile)
 	if err != nil {
 		return err
 	}
-	policy.Spec.Mode = v1alpha1.Enforce
-	_, err = l.client.FencingPolicies.Update(ctx, policy)
-	return err
+	object, err := l.client.FencingPolicies.Get(ctx, v1alpha1.PolicyName)
+	if err != nil {
+		return err
+	}
+	object.Spec = spec
+	if _, err := l.client.FencingPolicies.Update(ctx, object); err != nil {
+		return fmt.Errorf("enforce profile %s: %w", profile, err)
+	}
+	l.profile = times
+	return nil
+}
+
+// setProfile changes the times of a lab that is up, between two scenarios.
+func (l *lab) setProfile(ctx context.Context, profile string) error {
+	l.playing.Lock()
+	defer l.playing.Unlock()
+	if err := l.enforce(ctx, profile); err != nil {
+		return err
+	}
+	return eventually(ctx, 2*time.Minute, "all nodes to be armed by profile "+profile, func(ctx context.Context) error {
+		for _, name := range l.names() {
+			g, err := l.client.NodeGuards.Get(ctx, name)
+			if err != nil {
+				return err
+			}
+			if p := g.Status.Promise; !p.Armed || p.RollLife.Duration != l.profile.RollLife {
+				return fmt.Errorf("%s is in phase %s with L = %v", name, g.Status.Phase, p.RollLife.Duration)
+			}
+		}
+		return nil
+	})
 }
 
 // agentShare is the processor that the agent's pod asks for, and labShare what

@@ -25,11 +25,12 @@ type run struct {
 	failover, bound, endpoints time.Duration
 }
 
-// victim is a node that goes under, with the promise that was in force and the
-// boot that ran.
+// victim is a node that goes under, with the promise and the times that were in
+// force and the boot that ran.
 type victim struct {
 	*node
 	promise timing.Promise
+	site    timing.Profile
 	boot    string
 	cut     time.Duration // raw time
 }
@@ -44,7 +45,7 @@ func (r *run) victim(ctx context.Context, name string) (*victim, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &victim{node: n}
+	v := &victim{node: n, site: g.Spec.Timing.Resolve(r.profile)}
 	v.boot, _ = n.On()
 	if v.promise, err = g.Status.Promise.Pure(); err != nil {
 		return nil, fmt.Errorf("promise of %s: %w", name, err)
@@ -72,7 +73,7 @@ func (r *run) tainted(ctx context.Context, v *victim) error {
 	if err != nil {
 		return err
 	}
-	r.failover, r.bound = at-v.cut, timing.Failover(v.promise, r.profile)
+	r.failover, r.bound = at-v.cut, timing.Failover(v.promise, v.site)
 	if left := r.lab.endpoints.leftAt(v.Name()); left > v.cut {
 		r.endpoints = left - v.cut
 	}
@@ -82,7 +83,7 @@ func (r *run) tainted(ctx context.Context, v *victim) error {
 
 // taintOf waits for the victim's out-of-service taint after the cut.
 func (r *run) taintOf(ctx context.Context, v *victim) (time.Duration, error) {
-	within := 3 * timing.Failover(v.promise, r.profile)
+	within := 3 * timing.Failover(v.promise, v.site)
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	e, err := r.taints.Wait(ctx, func(e stage.TaintEvent) bool {
