@@ -58,6 +58,9 @@ func (l *lab) playAll(ctx context.Context, names []string, out io.Writer) error 
 	}()
 	var failed []string
 	for _, s := range chosen {
+		if ctx.Err() != nil {
+			return fmt.Errorf("the lab ended before %s: %w", s.name, ctx.Err())
+		}
 		res := l.play(ctx, s)
 		if res.err != nil {
 			failed = append(failed, s.name)
