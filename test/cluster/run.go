@@ -100,21 +100,7 @@ func (r *run) resetOf(node string) (machine.Event, bool) {
 // eventually asks until the answer is nil, or returns the last answer after the
 // time.
 func (r *run) eventually(ctx context.Context, within time.Duration, what string, ask func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := ask(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%s: not within %v: %w", what, within, err)
-		}
-	}
+	return fleet.Eventually(ctx, within, 50*time.Millisecond, what, ask)
 }
 
 // stays asks again and again for a while, and fails with the first answer that
@@ -302,21 +288,7 @@ func (r *run) calm(context.Context) error { return errors.Join(r.noResets(), r.n
 
 // fenceOf returns the newest NodeFence of a node.
 func (r *run) fenceOf(ctx context.Context, node string) (*v1alpha1.NodeFence, error) {
-	list, err := r.Client.NodeFences.List(ctx, listAll)
-	if err != nil {
-		return nil, err
-	}
-	var newest *v1alpha1.NodeFence
-	for i := range list.Items {
-		f := &list.Items[i]
-		if f.Status.Node == node && (newest == nil || newest.CreationTimestamp.Before(&f.CreationTimestamp)) {
-			newest = f
-		}
-	}
-	if newest == nil {
-		return nil, fmt.Errorf("no fence of %s", node)
-	}
-	return newest, nil
+	return fleet.NewestFence(ctx, r.Client, node)
 }
 
 // fencePhase waits until a node's newest fence is in the phase.

@@ -19,6 +19,7 @@ import (
 	"github.com/picket-dev/picket/proto/api/client"
 	"github.com/picket-dev/picket/proto/timing"
 	"github.com/picket-dev/picket/test/cluster/controlplane"
+	"github.com/picket-dev/picket/test/cluster/fleet"
 	"github.com/picket-dev/picket/test/cluster/rawclock"
 	"github.com/picket-dev/picket/test/cluster/stage"
 	"github.com/picket-dev/picket/test/lab/network"
@@ -263,19 +264,5 @@ func isReady(object *corev1.Node, n *node) error {
 // eventually asks until the answer is nil, or returns the last answer after the
 // time.
 func eventually(ctx context.Context, within time.Duration, what string, ask func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := ask(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%s: not within %v: %w", what, within, err)
-		}
-	}
+	return fleet.Eventually(ctx, within, 200*time.Millisecond, what, ask)
 }

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/proto/timing"
+	"github.com/picket-dev/picket/test/cluster/fleet"
 	"github.com/picket-dev/picket/test/cluster/stage"
 	"github.com/picket-dev/picket/test/lab/vm"
 )
@@ -146,21 +146,7 @@ func (r *run) fencePhase(ctx context.Context, within time.Duration, node string,
 
 // fenceOf returns the newest NodeFence of a node.
 func (r *run) fenceOf(ctx context.Context, node string) (*v1alpha1.NodeFence, error) {
-	list, err := r.client.NodeFences.List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, err
-	}
-	var newest *v1alpha1.NodeFence
-	for i := range list.Items {
-		f := &list.Items[i]
-		if f.Status.Node == node && (newest == nil || newest.CreationTimestamp.Before(&f.CreationTimestamp)) {
-			newest = f
-		}
-	}
-	if newest == nil {
-		return nil, fmt.Errorf("no fence of %s", node)
-	}
-	return newest, nil
+	return fleet.NewestFence(ctx, r.client, node)
 }
 
 // calm fails if anything was tainted out-of-service, or any machine reset, since
