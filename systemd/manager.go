@@ -3,6 +3,7 @@ package systemd
 import (
 	"context"
 	"fmt"
+	"time"
 
 	sd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/godbus/dbus/v5"
@@ -99,6 +100,20 @@ func (m *Manager) set(ctx context.Context, name string, value any) error {
 	err := m.object.CallWithContext(ctx, propertiesSet, 0, managerInterface, name, dbus.MakeVariant(value)).Store()
 	if err != nil {
 		return fmt.Errorf("set %s of systemd to %v: %w", name, value, err)
+	}
+	return nil
+}
+
+// reloadWithin is what a reload may take: on a slow emulated machine 12 s were
+// measured.
+const reloadWithin = 30 * time.Second
+
+// Reload makes the manager read its configuration and all units again, which
+// takes a busy host seconds.
+func (m *Manager) Reload(ctx context.Context) error {
+	err := m.object.CallWithContext(ctx, managerInterface+".Reload", 0).Store()
+	if err != nil {
+		return fmt.Errorf("make systemd read its configuration again: %w", err)
 	}
 	return nil
 }

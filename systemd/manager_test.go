@@ -3,6 +3,8 @@ package systemd
 import (
 	"context"
 	"errors"
+	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -98,49 +100,101 @@ func TestAFailedStartLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestWatchdogProperties(t *testing.T) {
-	s, m := newStandIn(t)
-	ctx := limited(t)
-	runtime, err1 := m.RuntimeWatchdog(ctx)
-	final, err2 := m.FinalWatchdog(ctx)
-	want := Final{Reboot: 10 * time.Minute, KExec: time.Minute}
-	if err := errors.Join(err1, err2); err != nil || runtime != 30*time.Second || final != want {
-		t.Errorf("%v, %v, %v", runtime, final, err)
+// place gives the stand-in a drop-in; nil: none.
+func (s *standIn) place(t *testing.T, d *DropIn) {
+	t.Helper()
+	path := filepath.Join(s.root, DropInPath)
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if d == nil {
+		err = errors.Join(err, os.Remove(path))
+	} else {
+		err = errors.Join(err, os.WriteFile(path, []byte(d.Text()), 0o600))
 	}
-	if err := errors.Join(m.SetRuntimeWatchdog(ctx, 0), m.SetFinalWatchdog(ctx, Final{})); err != nil {
+	if err != nil {
 		t.Fatal(err)
-	}
-	for _, name := range []string{"RuntimeWatchdogUSec", "RebootWatchdogUSec", "KExecWatchdogUSec"} {
-		if got, _ := s.get("", name); got.Value() != uint64(0) {
-			t.Errorf("%s is %v", name, got)
-		}
-	}
-	if err := m.SetRuntimeWatchdog(ctx, DeviceDefault); err != nil {
-		t.Fatal(err)
-	}
-	if back, err := m.RuntimeWatchdog(ctx); err != nil || back != DeviceDefault {
-		t.Errorf("the device's own timeout came back as %v, %v", back, err)
 	}
 }
 
-func TestWatchdogPropertiesOfAnOldManager(t *testing.T) {
+// P1: in every systemd the drop-in counts, also against what somebody has set
+// over D-Bus before, and the administrator's own values come back without it.
+func TestTheDropInCountsWhileItIsThere(t *testing.T) {
+	own := Watchdogs{Runtime: 30 * time.Second, Reboot: 10 * time.Minute, KExec: time.Minute}
+	for name, late := range map[string]bool{"systemd 252": false, "systemd 255": true} {
+		for when, before := range map[string]func(*standIn){
+			"as configured": func(*standIn) {},
+			"overridden": func(s *standIn) {
+				for _, p := range []string{runtimeWatchdog, rebootWatchdog, kexecWatchdog} {
+					_ = s.set("", p, dbus.MakeVariant(uint64(5_000_000)))
+				}
+			},
+		} {
+			t.Run(name+" "+when, func(t *testing.T) {
+				s, m := newStandIn(t)
+				ctx := limited(t)
+				s.late = late
+				before(s)
+				d := DropIn{Taken: "watchdog0"}
+				s.place(t, &d)
+				if now, err := m.Apply(ctx, d); err != nil || now != (Watchdogs{}) || !d.Obeyed(now) {
+					t.Errorf("taken over: %+v, %v", now, err)
+				}
+				d.Taken = ""
+				s.place(t, &d)
+				now, err := m.Apply(ctx, d)
+				if err != nil || now != (Watchdogs{Runtime: own.Runtime}) || !d.Obeyed(now) {
+					t.Errorf("given back: %+v, %v", now, err)
+				}
+				s.place(t, nil)
+				if now, err = m.Watchdogs(ctx); err != nil || now.Reboot != 0 {
+					t.Errorf("before it is told: %+v, %v", now, err)
+				}
+				if err := m.Reload(ctx); err != nil {
+					t.Fatal(err)
+				}
+				if now, err = m.Watchdogs(ctx); err != nil || now != own {
+					t.Errorf("without a drop-in: %+v, %v; want %+v", now, err, own)
+				}
+			})
+		}
+	}
+}
+
+// A stance that leaves systemd its watchdog leaves it what somebody set, too.
+func TestApplyLeavesTheRest(t *testing.T) {
+	s, m := newStandIn(t)
+	_ = s.set("", runtimeWatchdog, dbus.MakeVariant(uint64(20_000_000)))
+	if now, err := m.Apply(limited(t), DropIn{}); err != nil || now.Runtime != 20*time.Second || (DropIn{}).Obeyed(now) {
+		t.Errorf("%+v, %v; want what systemd has without a drop-in", now, err)
+	}
+}
+
+func TestWatchdogsOfOtherManagers(t *testing.T) {
 	s, m := newStandIn(t)
 	ctx := limited(t)
 	s.change(func() {
-		s.properties["ShutdownWatchdogUSec"] = s.properties["RebootWatchdogUSec"]
-		delete(s.properties, "RebootWatchdogUSec")
-		delete(s.properties, "KExecWatchdogUSec")
+		s.properties[runtimeWatchdog] = dbus.MakeVariant(uint64(math.MaxUint64))
+		s.properties[shutdownWatchdog] = s.properties[rebootWatchdog]
+		delete(s.properties, rebootWatchdog)
+		delete(s.properties, kexecWatchdog)
 	})
-	final, err := m.FinalWatchdog(ctx)
-	if err := errors.Join(err, m.SetFinalWatchdog(ctx, Final{Reboot: time.Minute})); err != nil || final != (Final{Reboot: 10 * time.Minute}) {
-		t.Errorf("%v, %v", final, err)
+	want := Watchdogs{Runtime: DeviceDefault, Reboot: 10 * time.Minute}
+	if now, err := m.Watchdogs(ctx); err != nil || now != want {
+		t.Errorf("%+v, %v; want %+v", now, err, want)
 	}
-	if got, _ := s.get("", "ShutdownWatchdogUSec"); got.Value() != uint64(60_000_000) {
-		t.Errorf("set to %v", got)
+	s.change(func() { delete(s.properties, shutdownWatchdog) })
+	if now, err := m.Watchdogs(ctx); err == nil {
+		t.Errorf("a manager that tells nothing has %+v", now)
 	}
-	s.change(func() { delete(s.properties, "ShutdownWatchdogUSec") })
-	if final, err := m.FinalWatchdog(ctx); err == nil {
-		t.Errorf("a manager that tells nothing has %v", final)
+}
+
+func TestDropInText(t *testing.T) {
+	if d := ParseDropIn("[Manager]\nRuntimeWatchdogSec=0\n"); d != (DropIn{}) {
+		t.Errorf("a file of somebody else's was read as %+v", d)
+	}
+	for _, d := range []DropIn{{}, {Taken: "watchdog0"}} {
+		if back := ParseDropIn(d.Text()); back != d {
+			t.Errorf("%+v came back as %+v", d, back)
+		}
 	}
 }
 
@@ -173,7 +227,7 @@ func TestASilentManager(t *testing.T) {
 	defer s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := m.RuntimeWatchdog(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := m.Watchdogs(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want the deadline", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,10 +89,16 @@ const unitName = "picket-holder.service"
 type standIn struct {
 	conn *dbus.Conn
 
+	root string // the host's, with the manager's drop-ins
+	late bool   // an override of 0 is one, as since systemd 255
+
 	mu         sync.Mutex
 	jobs       int
 	calls      []string
 	properties map[string]dbus.Variant
+	configured map[string]uint64 // what the administrator has for its watchdogs
+	files      map[string]uint64 // what it has read of that and of the drop-ins
+	overridden map[string]uint64 // what somebody said over D-Bus
 	known      map[string]string // the properties of services that it knows, and their types
 	unit       map[string]dbus.Variant
 	started    map[string]dbus.Variant // what the service was started with
@@ -115,16 +122,18 @@ func wire() map[string]string {
 func newStandIn(t *testing.T) (*standIn, *Manager) {
 	t.Helper()
 	socket := startBus(t)
-	s := &standIn{conn: serve(t, socket, managerName), known: wire(), properties: map[string]dbus.Variant{
-		"SystemState":         dbus.MakeVariant("running"),
-		"RuntimeWatchdogUSec": dbus.MakeVariant(uint64(30_000_000)),
-		"RebootWatchdogUSec":  dbus.MakeVariant(uint64(600_000_000)),
-		"KExecWatchdogUSec":   dbus.MakeVariant(uint64(60_000_000)),
-	}}
+	s := &standIn{
+		conn: serve(t, socket, managerName), root: t.TempDir(), known: wire(), overridden: make(map[string]uint64),
+		properties: map[string]dbus.Variant{"SystemState": dbus.MakeVariant("running")},
+		configured: map[string]uint64{
+			"RuntimeWatchdogUSec": 30_000_000, "RebootWatchdogUSec": 600_000_000, "KExecWatchdogUSec": 60_000_000,
+		},
+	}
+	s.read()
 	unit := dbus.ObjectPath("/org/freedesktop/systemd1/unit/" + sd.PathBusEscape(unitName))
 	for path, methods := range map[dbus.ObjectPath]map[string]any{
 		managerPath: {
-			"Get": s.get, "Set": s.set, "ResetFailedUnit": s.resetFailed,
+			"Get": s.get, "Set": s.set, "Reload": s.reload, "ResetFailedUnit": s.resetFailed,
 			"StartTransientUnit": s.startTransient, "StartUnit": s.startUnit, "StopUnit": s.stopUnit,
 		},
 		unit: {"GetAll": s.getAll},
@@ -184,8 +193,48 @@ func (s *standIn) set(_, name string, v dbus.Variant) *dbus.Error {
 	if old.Signature() != v.Signature() {
 		return dbus.NewError("org.freedesktop.DBus.Error.InvalidArgs", []any{"wrong type " + v.Signature().String()})
 	}
-	s.properties[name] = v
+	if usec, ok := v.Value().(uint64); ok {
+		s.overridden[name] = usec
+		s.show()
+	}
 	return nil
+}
+
+func (s *standIn) reload() *dbus.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, "reload")
+	s.read()
+	return nil
+}
+
+// read reads the manager's configuration, which shows unless it is overridden.
+func (s *standIn) read() {
+	s.files = maps.Clone(s.configured)
+	text, _ := os.ReadFile(filepath.Join(s.root, DropInPath))
+	for line := range strings.Lines(string(text)) {
+		key, value, ok := strings.Cut(strings.TrimSpace(line), "=")
+		name := strings.TrimSuffix(key, "Sec") + "USec"
+		if _, known := s.configured[name]; !ok || !known || strings.HasPrefix(key, "#") {
+			continue
+		}
+		var seconds uint64
+		if _, err := fmt.Sscan(value, &seconds); err == nil {
+			s.files[name] = seconds * 1_000_000
+		}
+	}
+	s.show()
+}
+
+// show makes the properties what they are: what was set over D-Bus counts unless
+// it is infinite, and before systemd 255 unless it is 0.
+func (s *standIn) show() {
+	for name, usec := range s.files {
+		if o, ok := s.overridden[name]; ok && o != math.MaxUint64 && (o != 0 || s.late) {
+			usec = o
+		}
+		s.properties[name] = dbus.MakeVariant(usec)
+	}
 }
 
 func (s *standIn) getAll(_ string) (map[string]dbus.Variant, *dbus.Error) {

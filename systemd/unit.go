@@ -137,5 +137,5 @@ func (m *Manager) Stop(ctx context.Context, name string) error {
 }
 
 // Patience bounds one conversation with the manager: long enough to start and
-// to stop a service once, on a host that is out of breath.
-const Patience = 2 * (startWithin + stopWithin)
+// to stop a service once and to reload twice, on a host that is out of breath.
+const Patience = 2 * (startWithin + stopWithin + reloadWithin)

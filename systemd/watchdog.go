@@ -11,63 +11,63 @@ import (
 // timeout the device has.
 const DeviceDefault time.Duration = -1
 
-// RuntimeWatchdog returns the timeout under which the manager itself pets a
-// watchdog; 0 where it pets none.
-func (m *Manager) RuntimeWatchdog(ctx context.Context) (time.Duration, error) {
-	var usec uint64
-	err := m.get(ctx, "RuntimeWatchdogUSec", &usec)
-	return duration(usec), err
+// Watchdogs are the timeouts under which the manager pets a watchdog; 0: it pets
+// none then. They mean the one device that it would use.
+type Watchdogs struct {
+	// Runtime is for while the host runs.
+	Runtime time.Duration
+	// Reboot and KExec are for the last phase of a shutdown. By then everything
+	// else has been killed.
+	Reboot, KExec time.Duration
 }
 
-// SetRuntimeWatchdog makes the manager pet a watchdog with that timeout. With 0
-// it gives its device up by a magic close; a nowayout device it keeps.
-func (m *Manager) SetRuntimeWatchdog(ctx context.Context, t time.Duration) error {
-	return m.set(ctx, "RuntimeWatchdogUSec", usec(t))
-}
-
-// A Final holds the timeouts that the host's shutdown sets for its last phase,
-// on the device that the manager would use; 0 for none. By then everything else
-// has been killed, and whatever they are, the shutdown pings that device.
-type Final struct{ Reboot, KExec time.Duration }
-
-// The properties of a Final, by their names since systemd 243.
+// The properties of Watchdogs, by their names since systemd 243.
 const (
+	runtimeWatchdog  = "RuntimeWatchdogUSec"
 	rebootWatchdog   = "RebootWatchdogUSec"
 	kexecWatchdog    = "KExecWatchdogUSec"
 	shutdownWatchdog = "ShutdownWatchdogUSec" // RebootWatchdogUSec before that
 )
 
-// FinalWatchdog returns the timeouts of the last phase. A manager that does not
-// know the one for kexec sets none there.
-func (m *Manager) FinalWatchdog(ctx context.Context) (Final, error) {
-	var reboot, kexec uint64
+// Watchdogs returns what the manager has. One that does not know the timeout for
+// kexec sets none there.
+func (m *Manager) Watchdogs(ctx context.Context) (Watchdogs, error) {
+	var runtime, reboot, kexec uint64
+	if err := m.get(ctx, runtimeWatchdog, &runtime); err != nil {
+		return Watchdogs{}, err
+	}
 	err := m.get(ctx, rebootWatchdog, &reboot)
 	if named(err, unknownProperty) {
 		err = m.get(ctx, shutdownWatchdog, &reboot)
 	}
 	if err != nil {
-		return Final{}, err
+		return Watchdogs{}, err
 	}
 	if err = m.get(ctx, kexecWatchdog, &kexec); named(err, unknownProperty) {
 		err = nil
 	}
-	return Final{Reboot: duration(reboot), KExec: duration(kexec)}, err
+	return Watchdogs{Runtime: duration(runtime), Reboot: duration(reboot), KExec: duration(kexec)}, err
 }
 
-// SetFinalWatchdog sets what FinalWatchdog returns, until the manager is
-// executed anew.
-func (m *Manager) SetFinalWatchdog(ctx context.Context, f Final) error {
-	err := m.set(ctx, rebootWatchdog, usec(f.Reboot))
-	if named(err, unknownProperty) {
-		err = m.set(ctx, shutdownWatchdog, usec(f.Reboot))
+// noOverride is what to set over D-Bus so that the configuration counts. 0 would
+// do so before systemd 255; since then it is a timeout like others, and would
+// count on when the DropIn is gone.
+const noOverride uint64 = math.MaxUint64
+
+// Apply makes the manager read the DropIn, which its caller has placed, and
+// returns what it then has. What somebody has set over D-Bus would count before
+// it, and is withdrawn. Where Taken is set, the manager gives its device up by a
+// magic close; a nowayout device it keeps.
+func (m *Manager) Apply(ctx context.Context, d DropIn) (Watchdogs, error) {
+	for _, name := range d.properties() {
+		if err := m.set(ctx, name, noOverride); err != nil && !named(err, unknownProperty) {
+			return Watchdogs{}, err
+		}
 	}
-	if err != nil {
-		return err
+	if err := m.Reload(ctx); err != nil {
+		return Watchdogs{}, err
 	}
-	if err = m.set(ctx, kexecWatchdog, usec(f.KExec)); named(err, unknownProperty) && f.KExec == 0 {
-		return nil
-	}
-	return err
+	return m.Watchdogs(ctx)
 }
 
 // LoadModule loads a kernel module through the host's modprobe@.service.
@@ -84,10 +84,5 @@ func duration(usec uint64) time.Duration {
 	return time.Duration(usec) * time.Microsecond
 }
 
-// usec is the inverse of duration.
-func usec(t time.Duration) uint64 {
-	if t < 0 {
-		return math.MaxUint64
-	}
-	return uint64(t / time.Microsecond)
-}
+// usec converts a length to systemd's microseconds.
+func usec(t time.Duration) uint64 { return uint64(t / time.Microsecond) }

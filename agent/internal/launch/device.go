@@ -2,12 +2,13 @@ package launch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/picket-dev/picket/agent/internal/watchdog"
 	"github.com/picket-dev/picket/proto/timing"
+	"github.com/picket-dev/picket/systemd"
 )
 
 // A Want is what the policy asks of the holder's device.
@@ -25,18 +26,8 @@ type Want struct {
 // dogs is what can be asked of the host's init about watchdogs.
 type dogs interface {
 	LoadModule(context.Context, string) error
-	RuntimeWatchdog(context.Context) (time.Duration, error)
-	SetRuntimeWatchdog(context.Context, time.Duration) error
+	configured
 }
-
-// taken remembers what systemd had, for when it gets it back.
-type taken struct {
-	Device  string
-	Timeout time.Duration
-}
-
-// Validate has nothing to refuse.
-func (taken) Validate() error { return nil }
 
 // choose returns the device to use. Softdog is loaded where the choice falls on
 // it; nothing else is changed.
@@ -79,35 +70,33 @@ func refused(c watchdog.Choice, verdicts []watchdog.Verdict, loading error) erro
 	return fmt.Errorf("%s", strings.Join(reasons, "; "))
 }
 
-// takeOver makes systemd give the device up, and remembers how it was first: a
+// takeOver makes systemd give the device up. The drop-in says which it was: a
 // restart of the agent in between must not forget it.
 func (l *Launcher) takeOver(ctx context.Context, init dogs, c watchdog.Choice) error {
 	if !c.TakeOver {
 		return nil
 	}
-	old, err := init.RuntimeWatchdog(ctx)
-	if err != nil {
-		return err
+	l.log.Info("taking the watchdog over from systemd", "device", c.Name)
+	if err := l.impose(ctx, init, systemd.DropIn{Taken: c.Name}); err != nil {
+		return fmt.Errorf("take %s over from systemd: %w: set RuntimeWatchdogSec=0 in /etc/systemd/system.conf, "+
+			"and run `systemctl daemon-reexec`", c.Name, err)
 	}
-	if old != 0 {
-		if err := l.taken.Store(taken{Device: c.Name, Timeout: old}); err != nil {
-			return fmt.Errorf("remember systemd's RuntimeWatchdogSec: %w", err)
-		}
-	}
-	l.log.Info("taking the watchdog over from systemd", "device", c.Name, "runtime_watchdog", old)
-	return init.SetRuntimeWatchdog(ctx, 0)
+	return nil
 }
 
 // giveBack gives systemd what was taken from it, unless the device is to be
 // used. No holder of ours may have that device open any more.
 func (l *Launcher) giveBack(ctx context.Context, init dogs, use string) error {
-	old, ok, err := l.taken.Load()
-	if err != nil || !ok || init == nil || old.Timeout == 0 || old.Device == use {
+	d, err := l.dropIn()
+	if err != nil || init == nil || d.Taken == "" || d.Taken == use {
 		return err
 	}
-	l.log.Info("giving the watchdog back to systemd", "device", old.Device, "runtime_watchdog", old.Timeout)
-	if err := init.SetRuntimeWatchdog(ctx, old.Timeout); err != nil {
+	l.log.Info("giving the watchdog back to systemd", "device", d.Taken)
+	if err := l.placeDropIn(systemd.DropIn{}); err != nil {
 		return err
 	}
-	return l.taken.Store(taken{})
+	if err := init.Reload(ctx); err != nil {
+		return errors.Join(err, l.placeDropIn(d)) // to be tried again
+	}
+	return nil
 }

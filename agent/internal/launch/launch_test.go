@@ -223,40 +223,43 @@ func TestAHolderOfSomebodyElseIsLeftAlone(t *testing.T) {
 
 func TestTakeOverAndGiveBack(t *testing.T) {
 	s := newSite(t)
-	s.candidates[0], s.runtime = heldByInit(s.candidates[0]), 30*time.Second
+	s.candidates[0] = heldByInit(s.candidates[0])
+	s.has(systemd.Watchdogs{Runtime: 30 * time.Second})
 	w := want()
 	s.launch(w, "watchdog1") // Cooperate
 	s.state = hold.Free
 	w.Systemd = watchdog.TakeOver
 	s.launch(w, "watchdog0")
 	s.candidates[0] = hardware("watchdog0") // systemd has given it up
-	s.did("start", "stop", "runtime 0s", "start")
+	s.did("start", "stop", "read 0s 0s 0s", "start")
 	s.state = hold.Free
 	w.Softdog = true
 	l := s.launcher(s.cfg, s.paths.Config) // what was taken is not forgotten
 	if device, err := l.ensure(t.Context(), w); err != nil || device != "watchdog1" {
 		t.Errorf("%q, %v", device, err)
 	}
-	s.did("start", "stop", "runtime 0s", "start", "stop", "runtime 30s", "start")
+	s.did("start", "stop", "read 0s 0s 0s", "start", "stop", "read 30s 0s 0s", "start")
 }
 
 // A dog that was taken and cannot be used would be nobody's.
 func TestAFailedStartGivesBack(t *testing.T) {
 	s := newSite(t)
-	s.candidates, s.runtime = []watchdog.Candidate{heldByInit(hardware("watchdog0"))}, 30*time.Second
+	s.candidates = []watchdog.Candidate{heldByInit(hardware("watchdog0"))}
+	s.has(systemd.Watchdogs{Runtime: 30 * time.Second})
 	s.startFails = errors.New("it cannot be executed")
 	w := want()
 	w.Systemd = watchdog.TakeOver
 	if _, err := s.ensure(t.Context(), w); !errors.Is(err, s.startFails) {
 		t.Errorf("error %v", err)
 	}
-	s.did("runtime 0s", "start", "stop", "runtime 30s")
+	s.did("read 0s 0s 0s", "start", "stop", "read 30s 0s 0s")
 }
 
 // Nor may one that came up too late stay, with its dog given back.
 func TestAHolderThatDoesNotAnswerInTimeIsStopped(t *testing.T) {
 	s := newSite(t)
-	s.candidates, s.runtime, s.mute = []watchdog.Candidate{heldByInit(hardware("watchdog0"))}, 30*time.Second, true
+	s.candidates, s.mute = []watchdog.Candidate{heldByInit(hardware("watchdog0"))}, true
+	s.has(systemd.Watchdogs{Runtime: 30 * time.Second})
 	w := want()
 	w.Systemd = watchdog.TakeOver
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -266,12 +269,13 @@ func TestAHolderThatDoesNotAnswerInTimeIsStopped(t *testing.T) {
 	}
 	s.mute = false
 	s.launch(w, "watchdog0")
-	s.did("runtime 0s", "start", "stop", "runtime 30s", "runtime 0s", "start")
+	s.did("read 0s 0s 0s", "start", "stop", "read 30s 0s 0s", "read 0s 0s 0s", "start")
 }
 
 func TestRemoveGivesBackAndLeavesNothing(t *testing.T) {
 	s := newSite(t)
-	s.candidates[0], s.runtime = heldByInit(s.candidates[0]), 30*time.Second
+	s.candidates[0] = heldByInit(s.candidates[0])
+	s.has(systemd.Watchdogs{Runtime: 30 * time.Second})
 	w := want()
 	w.Systemd, w.Device = watchdog.TakeOver, "watchdog0"
 	s.launch(w, "watchdog0")
@@ -283,12 +287,56 @@ func TestRemoveGivesBackAndLeavesNothing(t *testing.T) {
 	if err := s.Remove(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"var/lib/picket/picket-holder", "run/picket/holder.json"} {
+	for _, name := range []string{"var/lib/picket/picket-holder", "run/picket/holder.json", systemd.DropInPath} {
 		if _, err := os.Stat(s.path(name)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	s.did("runtime 0s", "start", "stop", "runtime 30s")
+	s.did("read 0s 0s 0s", "start", "stop", "read 30s 0s 0s")
+}
+
+// What systemd does not obey, and what it cannot be told, is tried again, and
+// nobody's dog is used meanwhile.
+func TestATakeOverThatSystemdRefuses(t *testing.T) {
+	for name, refuse := range map[string]func(*site){
+		"it keeps its timeout": func(s *site) { s.obstinate = true },
+		"it does not reload":   func(s *site) { s.deaf = errors.New("no space in /run/systemd") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.candidates[0] = heldByInit(s.candidates[0])
+			s.has(systemd.Watchdogs{Runtime: 30 * time.Second})
+			refuse(s)
+			w := want()
+			w.Systemd, w.Device = watchdog.TakeOver, "watchdog0"
+			if _, err := s.ensure(t.Context(), w); err == nil || !strings.Contains(err.Error(), "RuntimeWatchdogSec=0") || s.service != nil {
+				t.Errorf("error %v, service %v; want what to set by hand", err, s.service)
+			}
+			s.obstinate, s.deaf = false, nil
+			s.launch(w, "watchdog0")
+		})
+	}
+}
+
+// A dog that could not be given back is not forgotten.
+func TestAGiveBackThatFailsIsTriedAgain(t *testing.T) {
+	s := newSite(t)
+	s.candidates[0] = heldByInit(s.candidates[0])
+	s.has(systemd.Watchdogs{Runtime: 30 * time.Second})
+	w := want()
+	w.Systemd, w.Device = watchdog.TakeOver, "watchdog0"
+	s.launch(w, "watchdog0")
+	s.candidates[0], s.state, s.deaf = hardware("watchdog0"), hold.Free, errors.New("no space in /run/systemd")
+	w = want()
+	w.Softdog = true
+	if _, err := s.ensure(t.Context(), w); !errors.Is(err, s.deaf) {
+		t.Errorf("error %v", err)
+	}
+	s.deaf = nil
+	s.launch(w, "watchdog1")
+	if s.dogs.Runtime != 30*time.Second {
+		t.Errorf("systemd pets its dog for %v", s.dogs.Runtime)
+	}
 }
 
 func TestSoftdogIsLoaded(t *testing.T) {

@@ -79,11 +79,10 @@ type Launcher struct {
 	wants    chan Want
 	report   atomic.Pointer[Report]
 	launched *host.Memory[record]
-	taken    *host.Memory[taken]
-	silenced *host.Memory[silenced]
 	done     *Want // the last one that was carried out
 
 	quiet  bool      // systemd stays off the watchdogs when it reboots the host
+	loud   error     // why it does not, although it was told to
 	keeps  int       // the process whose device it keeps
 	looked time.Time // when that was seen
 }
@@ -91,15 +90,8 @@ type Launcher struct {
 // manager is the host's systemd.
 type manager interface {
 	services
-	watchdogs
-	Close()
-}
-
-// watchdogs are the manager's: those that it pets while the host runs, and when
-// it reboots.
-type watchdogs interface {
 	dogs
-	reboots
+	Close()
 }
 
 // New returns a Launcher for the host and its boot of that ID. The Config must
@@ -108,8 +100,7 @@ type watchdogs interface {
 func New(c Config, h host.Config, boot string, k Keeper, log *slog.Logger) *Launcher {
 	l := &Launcher{
 		cfg: c, paths: paths{Config: h}, boot: boot, log: log, keeper: k, wants: make(chan Want, 1),
-		launched: host.NewMemory[record](h, "launched", boot), taken: host.NewMemory[taken](h, "runtime-watchdog", boot),
-		silenced: host.NewMemory[silenced](h, "reboot-watchdog", boot),
+		launched: host.NewMemory[record](h, "launched", boot),
 	}
 	l.dial = func(ctx context.Context) (manager, error) {
 		return systemd.Dial(ctx, filepath.Join(h.Root, systemd.PrivateSocket))

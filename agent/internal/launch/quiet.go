@@ -1,10 +1,10 @@
 package launch
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -12,21 +12,13 @@ import (
 	"github.com/picket-dev/picket/systemd"
 )
 
-// lookAgain is how often systemd is asked whether it stays off the watchdogs.
-const lookAgain = 10 * time.Second
-
-// reboots is what can be asked of the host's init about the watchdog of its last
-// phase.
-type reboots interface {
-	FinalWatchdog(context.Context) (systemd.Final, error)
-	SetFinalWatchdog(context.Context, systemd.Final) error
-}
-
-// silenced remembers what systemd had, for when Picket leaves the host.
-type silenced struct{ systemd.Final }
-
-// Validate has nothing to refuse.
-func (silenced) Validate() error { return nil }
+const (
+	// lookAgain is how often systemd is asked whether it stays off the watchdogs.
+	lookAgain = 10 * time.Second
+	// loudAgain is the pause before one that did not obey is told again: each
+	// time it reads all units anew.
+	loudAgain = time.Minute
+)
 
 // errLoud means that systemd would ping a watchdog, not merely that it does not
 // tell.
@@ -38,7 +30,10 @@ var errLoud = errors.New("systemd would ping the watchdog when it reboots the ho
 func (l *Launcher) look(ctx context.Context) error {
 	s := l.keeper.Peek()
 	claims := s.Stored && l.cfg.Launch != External
-	if l.quiet && time.Since(l.looked) < lookAgain && (!claims || s.PID == l.keeps) {
+	switch since := time.Since(l.looked); {
+	case l.loud != nil && since < loudAgain:
+		return l.loud
+	case l.quiet && since < lookAgain && (!claims || s.PID == l.keeps):
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, systemd.Patience)
@@ -55,7 +50,10 @@ func (l *Launcher) look(ctx context.Context) error {
 		l.log.Warn("systemd does not tell whether it stays off the watchdogs, as it was told to", "err", err)
 		err = nil
 	}
-	l.quiet, l.looked = err == nil, time.Now()
+	l.quiet, l.loud, l.looked = err == nil, nil, time.Now()
+	if errors.Is(err, errLoud) {
+		l.loud = err
+	}
 	return err
 }
 
@@ -75,59 +73,51 @@ func (l *Launcher) kept(ctx context.Context, m services) int {
 
 // silence makes systemd's shutdown ping no watchdog: it begins to do so when the
 // holder has been killed, and asks no roll. It is told so whatever device it
-// would use, which it may choose late, and reads as it was told.
-func (l *Launcher) silence(ctx context.Context, m reboots) error {
-	old, err := m.FinalWatchdog(ctx)
-	if err != nil || old == (systemd.Final{}) {
+// would use, which it may choose late. Where its own configuration says so
+// already, nothing is changed.
+func (l *Launcher) silence(ctx context.Context, m configured) error {
+	now, err := m.Watchdogs(ctx)
+	if err != nil || (systemd.DropIn{}).Obeyed(now) {
 		return err
 	}
-	if err := l.remember(old); err != nil {
-		return fmt.Errorf("remember systemd's RebootWatchdogSec: %w", err)
-	}
-	l.log.Info("taking the watchdog of the host's reboot from systemd", "reboot", old.Reboot, "kexec", old.KExec)
-	err = m.SetFinalWatchdog(ctx, systemd.Final{})
+	l.log.Info("taking the watchdog of the host's reboot from systemd", "reboot", now.Reboot, "kexec", now.KExec)
+	d, err := l.dropIn()
 	if err == nil {
-		old, err = m.FinalWatchdog(ctx)
-	}
-	if err == nil && old != (systemd.Final{}) {
-		err = fmt.Errorf("it was told not to, and would do so for %v", max(old.Reboot, old.KExec))
+		err = l.impose(ctx, m, d)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w: set RebootWatchdogSec=0 and KExecWatchdogSec=0 in /etc/systemd/system.conf, "+
-			"and run `systemctl daemon-reexec`", errLoud, err)
+			"and run `systemctl daemon-reload`", errLoud, err)
 	}
 	return nil
 }
 
-// remember stores what systemd had first: a later word of somebody else's counts
-// where there is one.
-func (l *Launcher) remember(now systemd.Final) error {
-	old, _, err := l.silenced.Load()
-	if err != nil {
-		l.log.Warn("what systemd's RebootWatchdogSec was is lost", "err", err)
+// loosen gives systemd its watchdogs back: its own configuration counts again.
+// No holder of ours may be armed any more.
+func (l *Launcher) loosen(ctx context.Context) error {
+	err := os.Remove(l.dropInPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return l.silenced.Store(silenced{systemd.Final{
-		Reboot: cmp.Or(now.Reboot, old.Reboot), KExec: cmp.Or(now.KExec, old.KExec),
-	}})
+	l.log.Info("giving the watchdogs of the host back to systemd")
+	if err == nil {
+		err = l.reload(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("give systemd its watchdogs back: %w: remove %s from the host, and run `systemctl daemon-reload`",
+			err, systemd.DropInPath)
+	}
+	return nil
 }
 
-// loosen gives systemd the watchdog of its reboot back. No holder of ours may be
-// armed any more.
-func (l *Launcher) loosen(ctx context.Context) error {
-	old, ok, err := l.silenced.Load()
-	if err != nil || !ok || old.Final == (systemd.Final{}) {
-		return err
-	}
+// reload makes systemd read its configuration, where there is one.
+func (l *Launcher) reload(ctx context.Context) error {
 	m, err := l.systemd(ctx)
 	if m == nil || err != nil {
 		return err
 	}
 	defer m.Close()
-	l.log.Info("giving the watchdog of the host's reboot back to systemd", "reboot", old.Reboot, "kexec", old.KExec)
-	if err := m.SetFinalWatchdog(ctx, old.Final); err != nil {
-		return err
-	}
-	return l.silenced.Store(silenced{})
+	return m.Reload(ctx)
 }
 
 // systemd reaches the host's systemd; nil and no error where there is none.

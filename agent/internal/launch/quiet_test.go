@@ -2,43 +2,99 @@ package launch
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/picket-dev/picket/agent/internal/hold"
+	"github.com/picket-dev/picket/agent/internal/watchdog"
 	"github.com/picket-dev/picket/systemd"
 )
 
 // loudSite is a site whose systemd pets a watchdog in its last phase.
 func loudSite(t *testing.T) *site {
 	s := newSite(t)
-	s.final = systemd.Final{Reboot: 10 * time.Minute, KExec: time.Minute}
+	s.has(systemd.Watchdogs{Reboot: 10 * time.Minute, KExec: time.Minute})
 	return s
 }
 
 // later lets the next look ask systemd again.
-func (s *site) later() { s.looked = time.Now().Add(-2 * lookAgain) }
+func (s *site) later() { s.looked = time.Now().Add(-2 * loudAgain) }
+
+// quieten looks, and fails the test unless systemd is then off the watchdogs.
+func (s *site) quieten() {
+	s.t.Helper()
+	if err := s.look(s.t.Context()); err != nil || !s.quiet || s.dogs.Reboot+s.dogs.KExec != 0 {
+		s.t.Fatalf("quiet %v, %v, %v", s.quiet, s.dogs, err)
+	}
+}
 
 // P1: once the holder is killed, systemd's shutdown pings with no roll.
 func TestSystemdIsSilencedAndGetsItsWatchdogBack(t *testing.T) {
 	s := loudSite(t)
-	for range 2 {
-		if err := s.look(t.Context()); err != nil || !s.quiet {
-			t.Fatalf("quiet %v, %v", s.quiet, err)
-		}
-	}
-	s.did("final 0s 0s")
+	s.quieten()
+	s.quieten()
 	s.later()
-	s.final.Reboot = 5 * time.Minute // somebody has set it anew
-	if err := s.look(t.Context()); err != nil || !s.quiet || s.final != (systemd.Final{}) {
-		t.Errorf("quiet %v, %v, %v", s.quiet, s.final, err)
-	}
-	again := s.launcher(s.cfg, s.paths.Config) // what was taken is not forgotten
+	s.quieten()
+	s.did("read 0s 0s 0s")
+	s.later()
+	s.dogs.Reboot = 5 * time.Minute // somebody has set it anew
+	s.quieten()
+	again := s.launcher(s.cfg, s.paths.Config)
 	if err := errors.Join(again.look(t.Context()), again.Remove(t.Context())); err != nil || !again.quiet {
 		t.Errorf("quiet %v, %v", again.quiet, err)
 	}
-	s.did("final 0s 0s", "final 0s 0s", "stop", "final 5m0s 1m0s")
+	s.did("read 0s 0s 0s", "read 0s 0s 0s", "stop", "read 0s 10m0s 1m0s")
+	if _, err := os.Stat(s.path(systemd.DropInPath)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the drop-in: %v", err)
+	}
+}
+
+// Where the administrator has said so already, nothing is changed.
+func TestAQuietSystemdIsLeftAlone(t *testing.T) {
+	s := newSite(t)
+	s.has(systemd.Watchdogs{Runtime: 30 * time.Second})
+	s.quieten()
+	if err := s.Remove(t.Context()); err != nil {
+		t.Error(err)
+	}
+	s.did("stop")
+}
+
+// The drop-in carries both: neither may undo the other.
+func TestSilencingKeepsWhatWasTaken(t *testing.T) {
+	s := newSite(t)
+	s.candidates[0] = heldByInit(s.candidates[0])
+	s.has(systemd.Watchdogs{Runtime: 30 * time.Second, Reboot: 10 * time.Minute})
+	w := want()
+	w.Systemd, w.Device = watchdog.TakeOver, "watchdog0"
+	s.launch(w, "watchdog0")
+	s.dogs = s.own // somebody has set them anew
+	s.quieten()
+	if s.dogs != (systemd.Watchdogs{}) {
+		t.Errorf("systemd has %+v", s.dogs)
+	}
+	s.candidates[0], s.state, w = hardware("watchdog0"), hold.Free, want()
+	w.Softdog = true
+	s.launch(w, "watchdog1")
+	s.did("read 0s 0s 0s", "start", "read 0s 0s 0s", "stop", "read 30s 0s 0s", "start")
+}
+
+// One that does not obey is not made to read all its units every few seconds.
+func TestALoudSystemdIsNotToldAllTheTime(t *testing.T) {
+	s := loudSite(t)
+	s.obstinate = true
+	for range 3 {
+		if err := s.look(t.Context()); !errors.Is(err, errLoud) || s.quiet {
+			t.Errorf("quiet %v, %v", s.quiet, err)
+		}
+	}
+	s.did("read 0s 10m0s 1m0s")
+	s.obstinate = false
+	s.later()
+	s.quieten()
 }
 
 // What systemd was told is believed only when it says so itself.
@@ -48,13 +104,15 @@ func TestALoudSystemdForbidsArming(t *testing.T) {
 		after  func(*site) // it was quiet once
 		want   string
 	}{
-		"it keeps its timeout":     {before: func(s *site) { s.obstinate = true }, want: "RebootWatchdogSec=0"},
-		"it says nothing":          {before: func(s *site) { s.silent = true }, want: "deadline"},
-		"it says nothing any more": {after: func(s *site) { s.silent = true }},
-		"it is loud again":         {after: func(s *site) { s.final.KExec, s.obstinate = time.Minute, true }, want: "KExecWatchdogSec=0"},
-		"its socket is not shown":  {before: func(s *site) { s.absent = true; s.write("proc/1/comm", "systemd\n") }, want: "/run/systemd"},
-		"there is none":            {before: func(s *site) { s.absent = true; s.write("proc/1/comm", "init\n") }},
-		"nobody knows of one":      {before: func(s *site) { s.absent = true }},
+		"it keeps its timeout":      {before: func(s *site) { s.obstinate = true }, want: "RebootWatchdogSec=0"},
+		"it does not reload":        {before: func(s *site) { s.deaf = errors.New("no space in /run/systemd") }, want: "no space"},
+		"its place is not to write": {before: func(s *site) { s.write("run/systemd/system.conf.d", "") }, want: "RebootWatchdogSec=0"},
+		"it says nothing":           {before: func(s *site) { s.silent = true }, want: "deadline"},
+		"it says nothing any more":  {after: func(s *site) { s.silent = true }},
+		"it is loud again":          {after: func(s *site) { s.dogs.KExec, s.obstinate = time.Minute, true }, want: "KExecWatchdogSec=0"},
+		"its socket is not shown":   {before: func(s *site) { s.absent = true; s.write("proc/1/comm", "systemd\n") }, want: "/run/systemd"},
+		"there is none":             {before: func(s *site) { s.absent = true; s.write("proc/1/comm", "init\n") }},
+		"nobody knows of one":       {before: func(s *site) { s.absent = true }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := loudSite(t)
@@ -90,7 +148,7 @@ func TestAHolderOfSomebodyElseNeedsAQuietSystemd(t *testing.T) {
 	if err := l.Remove(t.Context()); err != nil {
 		t.Error(err)
 	}
-	s.did("final 0s 0s", "final 10m0s 1m0s")
+	s.did("read 0s 0s 0s", "read 0s 10m0s 1m0s")
 }
 
 // P1: a device that only the holder has open is pinged by its death. That it was

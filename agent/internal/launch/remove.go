@@ -24,7 +24,7 @@ func (l *Launcher) Remove(ctx context.Context) error {
 	if err != nil {
 		l.log.Warn("the record of the launch is lost", "err", err)
 	}
-	home, init, end, err := l.find(ctx)
+	home, _, end, err := l.find(ctx)
 	if err != nil {
 		return fmt.Errorf("remove the holder: %w", err)
 	}
@@ -46,6 +46,6 @@ func (l *Launcher) Remove(ctx context.Context) error {
 				errs = append(errs, err)
 			}
 		}
-		return errors.Join(append(errs, l.giveBack(ctx, init, ""), l.loosen(ctx))...)
+		return errors.Join(append(errs, l.loosen(ctx))...)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -43,14 +44,15 @@ type site struct {
 	mu         sync.Mutex
 	candidates []watchdog.Candidate
 	calls      []string
-	service    *systemd.Service // the one that runs
-	listener   net.Listener     // of the holder that answers
-	runtime    time.Duration    // systemd's RuntimeWatchdogSec
-	stored     int              // descriptors of the holder that it keeps
-	absent     bool             // there is no systemd
-	final      systemd.Final    // its watchdogs of the last phase
-	obstinate  bool             // it keeps them
-	silent     bool             // it does not tell them
+	service    *systemd.Service  // the one that runs
+	listener   net.Listener      // of the holder that answers
+	stored     int               // descriptors of the holder that it keeps
+	absent     bool              // there is no systemd
+	dogs       systemd.Watchdogs // its watchdogs
+	own        systemd.Watchdogs // what the administrator has configured of them
+	obstinate  bool              // it reads no drop-in
+	deaf       error             // why it cannot reload
+	silent     bool              // it does not tell what it has
 	startFails error
 	mute       bool       // a holder that is started does not answer
 	state      hold.State // of the holder that answers
@@ -190,28 +192,38 @@ func (s *site) LoadModule(_ context.Context, name string) error {
 	return nil
 }
 
-func (s *site) RuntimeWatchdog(context.Context) (time.Duration, error) { return s.runtime, nil }
-
-func (s *site) SetRuntimeWatchdog(_ context.Context, t time.Duration) error {
-	s.calls = append(s.calls, "runtime "+t.String())
-	s.runtime = t
-	return nil
-}
-
-func (s *site) FinalWatchdog(context.Context) (systemd.Final, error) {
+func (s *site) Watchdogs(context.Context) (systemd.Watchdogs, error) {
 	if s.silent {
-		return systemd.Final{}, context.DeadlineExceeded
+		return systemd.Watchdogs{}, context.DeadlineExceeded
 	}
-	return s.final, nil
+	return s.dogs, nil
 }
 
-func (s *site) SetFinalWatchdog(_ context.Context, f systemd.Final) error {
-	s.calls = append(s.calls, fmt.Sprintf("final %v %v", f.Reboot, f.KExec))
-	if !s.obstinate {
-		s.final = f
+func (s *site) Apply(ctx context.Context, _ systemd.DropIn) (systemd.Watchdogs, error) {
+	err := s.Reload(ctx)
+	return s.dogs, err
+}
+
+// Reload reads what is on the host, not what it is told.
+func (s *site) Reload(context.Context) error {
+	if s.deaf != nil {
+		return s.deaf
 	}
+	s.dogs = s.own
+	text, _ := os.ReadFile(s.path(systemd.DropInPath))
+	for key, value := range map[string]*time.Duration{
+		"RuntimeWatchdogSec": &s.dogs.Runtime, "RebootWatchdogSec": &s.dogs.Reboot, "KExecWatchdogSec": &s.dogs.KExec,
+	} {
+		if strings.Contains(string(text), "\n"+key+"=0\n") && !s.obstinate {
+			*value = 0
+		}
+	}
+	s.calls = append(s.calls, fmt.Sprintf("read %v %v %v", s.dogs.Runtime, s.dogs.Reboot, s.dogs.KExec))
 	return nil
 }
+
+// has makes systemd have those watchdogs.
+func (s *site) has(own systemd.Watchdogs) { s.own, s.dogs = own, own }
 
 func (s *site) Close() {}
 
