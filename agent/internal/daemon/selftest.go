@@ -305,8 +305,11 @@ func (t *tester) verified(f watchdog.Facts) (bool, string) {
 // asked to.
 func (t *tester) serve(ctx context.Context, j job) (*peerv1.SelfTestReply, error) {
 	reply := &peerv1.SelfTestReply{Checks: t.conditions(ctx)}
-	if !j.begin || !ready(reply.Checks) || j.ctx.Err() != nil {
+	if !j.begin || !ready(reply.Checks) {
 		return reply, nil
+	}
+	if err := j.ctx.Err(); err != nil {
+		return nil, fmt.Errorf("whoever asked for the self-test has left: %w", err)
 	}
 	status, err := t.begin(ctx)
 	if err != nil {
