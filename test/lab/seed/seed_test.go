@@ -35,7 +35,6 @@ func TestFiles(t *testing.T) {
 		"/etc/systemd/journald.conf.d/lab.conf":       "TTYPath=/dev/hvc0",
 		"/etc/systemd/system/lab-guest.service":       "DefaultDependencies=no",
 		"/etc/systemd/system/lab-images.service":      "images import",
-		"/etc/systemd/system.conf.d/lab.conf":         "RebootWatchdogSec=0",
 		"/etc/systemd/system/system.slice.d/lab.conf": "CPUWeight=",
 	} {
 		if !strings.Contains(files[path].Text, says) {
