@@ -23,8 +23,10 @@ func Command() *cobra.Command {
 
 picket-gate.service runs this before the kubelet. It asks the API server for the
 node's own taints, with the kubelet's credentials, and returns as soon as the
-kubelet may start: at once on a node that is not fenced. Every wait is bounded,
-and nothing that it finds keeps the kubelet from starting in the end.
+kubelet may start: at once on a node that is not fenced. A fence that is undecided
+it answers: it writes the new boot's ID into the node's status, as the kubelet
+would, which ends the fence. Every wait is bounded, and nothing that it finds keeps
+the kubelet from starting in the end.
 
   systemctl status picket-gate         what it waits for, and for how long yet
   systemctl stop picket-gate           start the kubelet now
@@ -46,7 +48,7 @@ and nothing that it finds keeps the kubelet from starting in the end.
 			}
 			ctx, cancel := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer cancel()
-			New(c, machine.BootID, log, func(line string) {
+			New(c, machine, log, func(line string) {
 				_ = notify.Status(line) // a person runs it: there is no manager to tell
 			}).Run(ctx)
 			return nil

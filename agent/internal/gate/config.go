@@ -22,9 +22,10 @@ type Config struct {
 	// the gate learns nothing without them.
 	Servers []string
 
-	// Bound is the longest hold. A fence is decided within W, about 25 s, and
-	// its volumes have moved within a minute; one that takes longer waits for a
-	// human, who may need this node.
+	// Bound is the longest hold. A fence that cannot be answered is decided
+	// within W, about 25 s (10 min for a boot that was shut down), and its volumes
+	// have moved within a minute; one that takes longer waits for a human, who may
+	// need this node.
 	Bound time.Duration
 	// Silence is the longest hold without an answer about the node, counted
 	// from the last one or from the start: see Gate.Run.
@@ -34,8 +35,8 @@ type Config struct {
 	LocalSilence time.Duration
 	// Poll is the pause between two questions.
 	Poll time.Duration
-	// Deadline bounds each question, from before the connection is made until
-	// the whole answer is read.
+	// Deadline bounds each question, and each write, from before the connection
+	// is made until the whole answer is read.
 	Deadline time.Duration
 }
 

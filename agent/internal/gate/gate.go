@@ -8,9 +8,11 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/picket-dev/picket/agent/internal/host"
 )
 
-// What the gate finds beside the taints.
+// What the gate finds beside what the Node says.
 const (
 	// NoAnswer holds, for a shorter time: the API does not answer.
 	NoAnswer Reason = "NoAnswer"
@@ -32,12 +34,12 @@ const (
 // A Gate holds the kubelet of one boot back. It is used once.
 type Gate struct {
 	config Config
-	boot   string
+	self   host.Identity
 	log    *slog.Logger
 	status func(string)
 	dial   dial
 
-	read    func(context.Context) ([]Taint, error)
+	node    *node
 	silence time.Duration // how long it may last here
 
 	began time.Time
@@ -45,24 +47,24 @@ type Gate struct {
 	last  Verdict
 }
 
-// New returns the gate of the boot with this ID. What it waits for goes to the
-// log at each change, and to status at each question, for whoever looks at the
-// unit. The Config must be valid.
-func New(c Config, boot string, log *slog.Logger, status func(string)) *Gate {
-	return &Gate{config: c, boot: boot, log: log, status: status, dial: new(net.Dialer).DialContext}
+// New returns the gate of this boot of this machine. What it waits for goes to
+// the log at each change, and to status at each question, for whoever looks at
+// the unit. The Config must be valid.
+func New(c Config, self host.Identity, log *slog.Logger, status func(string)) *Gate {
+	return &Gate{config: c, self: self, log: log, status: status, dial: new(net.Dialer).DialContext}
 }
 
 // Run holds until the kubelet may start, and returns why it may. It lets go
 // when ctx ends.
 //
-// A fence is waited for up to Bound. An API that does not answer is waited for
-// up to Silence only, whatever it said before and whatever keeps it from
-// answering. A kubelet that cannot list its pods starts none of the old ones:
-// it remembers none over a boot but its static ones, which no fence moves. And
-// the API may be waiting for this very kubelet, whose static pods are an API
-// server or a member of etcd: after a power cut of all nodes, every gate would
-// hold what the others need. When the API comes back after that, the window is
-// open that the controller's own last look covers.
+// A fence that this boot cannot answer is waited for up to Bound. An API that
+// does not answer is waited for up to Silence only, whatever it said before and
+// whatever keeps it from answering. A kubelet that cannot list its pods starts
+// none of the old ones: it remembers none over a boot but its static ones, which
+// no fence moves. And the API may be waiting for this very kubelet, whose static
+// pods are an API server or a member of etcd: after a power cut of all nodes,
+// every gate would hold what the others need. When the API comes back after
+// that, the window is open that the controller's own last look covers.
 func (g *Gate) Run(ctx context.Context) Verdict {
 	g.began = time.Now()
 	g.heard = g.began
@@ -104,30 +106,58 @@ func (g *Gate) prepare() (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	g.read, g.silence = n.taints, g.config.Silence
+	g.node, g.silence = n, g.config.Silence
 	if n.local() {
 		g.silence = min(g.silence, g.config.LocalSilence)
 	}
-	g.log = g.log.With("node", who, "boot", g.boot)
+	g.log = g.log.With("node", who, "boot", g.self.BootID)
 	g.log.Info("asking whether the previous boot is fenced", "kubeconfig", file, "bound", g.config.Bound, "silence", g.silence)
 	return n.close, nil
 }
 
-// look asks once.
+// look asks once, and once more if there was something to answer: what opens is
+// always what a read has shown, never that a write went well.
 func (g *Gate) look(ctx context.Context) Verdict {
+	v, version := g.ask(ctx)
+	if v.Word != Answer {
+		return v
+	}
+	if err := g.answer(ctx, version); err != nil {
+		return Verdict{Hold, v.Reason, fmt.Sprintf("%s, and the Node cannot be made to name this boot: %v", v.Text, err)}
+	}
+	v, _ = g.ask(ctx)
+	if v.Word == Answer {
+		v.Word = Hold // somebody took the answer back: the next look gives it again
+	}
+	return v
+}
+
+// ask reads the Node, and returns its version, too.
+func (g *Gate) ask(ctx context.Context) (Verdict, string) {
 	ctx, cancel := context.WithTimeout(ctx, g.config.Deadline)
 	defer cancel()
-	taints, err := g.read(ctx)
+	o, err := g.node.get(ctx)
 	switch {
 	case err == nil:
 		g.heard = time.Now()
-		return Judge(taints, g.boot)
+		return Judge(o, g.self), o.Version
 	case apierrors.IsNotFound(err):
-		return Verdict{Open, NoNode, err.Error()}
+		return Verdict{Open, NoNode, err.Error()}, ""
 	case apierrors.ReasonForError(err) != "":
-		return Verdict{Hold, Refused, err.Error()}
+		return Verdict{Hold, Refused, err.Error()}, ""
 	}
-	return Verdict{Hold, NoAnswer, err.Error()}
+	return Verdict{Hold, NoAnswer, err.Error()}, ""
+}
+
+// answer makes the Node name this boot, if it still has that version.
+func (g *Gate) answer(ctx context.Context, version string) error {
+	ctx, cancel := context.WithTimeout(ctx, g.config.Deadline)
+	defer cancel()
+	if err := g.node.write(ctx, version, g.self.BootID); err != nil {
+		return err
+	}
+	g.log.Info("answered the fence of the previous boot: wrote this boot's ID into the Node's status")
+	return nil
 }
 
 // bounded turns a hold that has lasted long enough into its end.

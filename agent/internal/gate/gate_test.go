@@ -78,7 +78,7 @@ func run(t *testing.T, url string, phases []phase, change func(*Config), ctx con
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	g := New(c, thisBoot, slog.New(slog.NewJSONHandler(&r.log, nil)), func(line string) { r.lines = append(r.lines, line) })
+	g := New(c, self(), slog.New(slog.NewJSONHandler(&r.log, nil)), func(line string) { r.lines = append(r.lines, line) })
 	g.dial = r.dial
 	r.mu.Lock()
 	r.start = time.Now()
@@ -262,7 +262,7 @@ func TestGateAsksEveryServer(t *testing.T) {
 		c := Default()
 		c.Kubeconfigs = []string{kubeconfig(t, s, "https://example.com:3")}
 		c.Servers = []string{"https://example.com:1", "https://example.com:2"}
-		g := New(c, thisBoot, slog.New(slog.DiscardHandler), func(string) {})
+		g := New(c, self(), slog.New(slog.DiscardHandler), func(string) {})
 		g.dial = r.dial
 		start := time.Now()
 		v := g.Run(t.Context())
@@ -289,7 +289,7 @@ func TestGateThatCannotAskLetsGo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := Default()
 			c.Kubeconfigs = []string{file}
-			g := New(c, thisBoot, slog.New(slog.DiscardHandler), func(string) {})
+			g := New(c, self(), slog.New(slog.DiscardHandler), func(string) {})
 			g.dial = func(context.Context, string, string) (net.Conn, error) {
 				t.Error("connects")
 				return nil, net.ErrClosed

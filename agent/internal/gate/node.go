@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,11 +15,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/connrotation"
 )
 
-// A node reads its own taints, at one API server after the other.
+// A node reads its own Node, and writes its boot there, at one API server after
+// the other.
 type node struct {
 	name    string
 	servers []server
@@ -58,47 +61,88 @@ func newNode(name string, servers []string, rc *rest.Config, deadline time.Durat
 	return n, nil
 }
 
-// taints returns the node's taints by a linearizable read: without a
-// resourceVersion the API server answers from a quorum of etcd. After a failure
-// the next server is asked, over a new connection.
-func (n *node) taints(ctx context.Context) ([]Taint, error) {
+// get returns the Node by a linearizable read: without a resourceVersion the API
+// server answers from a quorum of etcd.
+func (n *node) get(ctx context.Context) (Object, error) {
 	s := n.servers[n.next]
 	answer := s.api.Get().Resource("nodes").Name(n.name).MaxRetries(0).Do(ctx)
 	data, err := answer.Raw()
-	var taints []Taint
+	var o Object
 	if err == nil {
-		taints, err = parse(data, n.name)
+		o, err = parse(data, n.name)
 	}
 	if err != nil {
 		if said := answer.Error(); said != nil {
 			err = said // in the server's own words
 		}
-		s.conns.CloseAll()
-		n.next = (n.next + 1) % len(n.servers)
-		return nil, fmt.Errorf("read node %s at %s: %w", n.name, s.url, err)
+		n.turn()
+		return Object{}, fmt.Errorf("read node %s at %s: %w", n.name, s.url, err)
 	}
-	return taints, nil
+	return o, nil
 }
 
-// parse returns the taints of the Node in data, which must be the named one: a
-// text that is something else must not pass for a node without taints.
-func parse(data []byte, name string) ([]Taint, error) {
+// write puts the boot into the status of the Node, as its kubelet would, if the
+// Node still has that version. Machine ID and system UUID, which Judge has
+// compared in that version, stay in the kubelet's own spelling.
+func (n *node) write(ctx context.Context, version, boot string) error {
+	if version == "" {
+		return errors.New("the Node has no version")
+	}
+	s := n.servers[n.next]
+	body, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": version},
+		"status":   map[string]any{"nodeInfo": map[string]any{"bootID": boot}},
+	})
+	if err != nil {
+		return err
+	}
+	err = s.api.Patch(types.MergePatchType).Resource("nodes").Name(n.name).SubResource("status").
+		MaxRetries(0).Body(body).Do(ctx).Error()
+	if err != nil {
+		n.turn()
+		return fmt.Errorf("write the boot ID of node %s at %s: %w", n.name, s.url, err)
+	}
+	return nil
+}
+
+// turn goes on to the next server after a failure, and to new connections.
+func (n *node) turn() {
+	n.servers[n.next].conns.CloseAll()
+	n.next = (n.next + 1) % len(n.servers)
+}
+
+// parse returns the Node in data, which must be the named one: a text that is
+// something else must not pass for a node without taints.
+func parse(data []byte, name string) (Object, error) {
 	var answer struct {
 		Kind     string `json:"kind"`
 		Metadata struct {
-			Name string `json:"name"`
+			Name            string `json:"name"`
+			ResourceVersion string `json:"resourceVersion"`
 		} `json:"metadata"`
 		Spec struct {
 			Taints []Taint `json:"taints"`
 		} `json:"spec"`
+		Status struct {
+			NodeInfo struct {
+				BootID     string `json:"bootID"`
+				MachineID  string `json:"machineID"`
+				SystemUUID string `json:"systemUUID"`
+			} `json:"nodeInfo"`
+		} `json:"status"`
 	}
 	if err := json.Unmarshal(data, &answer); err != nil {
-		return nil, fmt.Errorf("parse the answer: %w", err)
+		return Object{}, fmt.Errorf("parse the answer: %w", err)
 	}
 	if answer.Kind != "Node" || answer.Metadata.Name != name {
-		return nil, fmt.Errorf("the answer is %.60q of kind %.60q, not this node", answer.Metadata.Name, answer.Kind)
+		return Object{}, fmt.Errorf("the answer is %.60q of kind %.60q, not this node", answer.Metadata.Name, answer.Kind)
 	}
-	return answer.Spec.Taints, nil
+	info := answer.Status.NodeInfo
+	return Object{
+		Version: answer.Metadata.ResourceVersion,
+		Boot:    info.BootID, MachineID: info.MachineID, SystemUUID: info.SystemUUID,
+		Taints: answer.Spec.Taints,
+	}, nil
 }
 
 // local reports whether all servers have loopback addresses.

@@ -18,6 +18,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,18 +81,20 @@ func (n *network) Close() error {
 
 // serve starts an API server on the network. It lets nobody in without a
 // certificate, and answers only what an API server answers to a kubelet's
-// linearizable read of its own Node.
+// linearizable read of its own Node, and to a merge patch of that Node's status.
 func serve(t *testing.T, n *network, answer http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who := r.TLS.PeerCertificates[0].Subject.CommonName
-		switch {
-		case who != "system:node:"+nodeName || r.URL.Path != "/api/v1/nodes/"+nodeName:
-			refuse(w, apierrors.NewForbidden(nodes, nodeName, fmt.Errorf("%s may not %s %s", who, r.Method, r.URL)))
-		case r.Method != http.MethodGet || r.URL.Query().Has("resourceVersion"):
-			refuse(w, apierrors.NewBadRequest(r.Method+" "+r.URL.String()))
-		default:
+		const own = "/api/v1/nodes/" + nodeName
+		switch said := r.Method + " " + r.URL.Path; {
+		case who != "system:node:"+nodeName || !strings.HasPrefix(r.URL.Path, own):
+			refuse(w, apierrors.NewForbidden(nodes, nodeName, fmt.Errorf("%s may not %s", who, said)))
+		case said == "GET "+own && !r.URL.Query().Has("resourceVersion"),
+			said == "PATCH "+own+"/status" && r.Header.Get("Content-Type") == "application/merge-patch+json":
 			answer(w, r)
+		default:
+			refuse(w, apierrors.NewBadRequest(said+"?"+r.URL.RawQuery))
 		}
 	}))
 	s.Listener.Close()
@@ -104,16 +107,26 @@ func serve(t *testing.T, n *network, answer http.HandlerFunc) *httptest.Server {
 
 var nodes = schema.GroupResource{Resource: "nodes"}
 
-// taints answers with the Node.
+// taints answers with the Node that the other boot left, and lets nobody write.
 func taints(list ...Taint) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, http.StatusOK, map[string]any{
-			"kind": "Node", "apiVersion": "v1",
-			"metadata": map[string]any{"name": nodeName, "resourceVersion": "7"},
-			"spec":     map[string]any{"podCIDR": "10.1.0.0/24", "taints": list},
-			"status":   map[string]any{"nodeInfo": map[string]any{"bootID": otherBoot}},
-		})
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPatch {
+			refuse(w, apierrors.NewForbidden(nodes, nodeName, errors.New("read only")))
+			return
+		}
+		replyNode(w, left(list...))
 	}
+}
+
+func replyNode(w http.ResponseWriter, o Object) {
+	reply(w, http.StatusOK, map[string]any{
+		"kind": "Node", "apiVersion": "v1",
+		"metadata": map[string]any{"name": nodeName, "resourceVersion": o.Version},
+		"spec":     map[string]any{"podCIDR": "10.1.0.0/24", "taints": o.Taints},
+		"status": map[string]any{"nodeInfo": map[string]any{
+			"bootID": o.Boot, "machineID": o.MachineID, "systemUUID": o.SystemUUID, "osImage": "Debian",
+		}},
+	})
 }
 
 // failing answers with an API server's error.
