@@ -34,8 +34,7 @@ func (m *Machine) hostFiles(boot string) map[string]string {
 // where this one has a tmpfs. On a disk they would stall all machines of a test
 // at once, for longer than a roll lives, whenever its journal is busy.
 func (m *Machine) makeMemory() (err error) {
-	var fs unix.Statfs_t
-	if unix.Statfs(sharedMemory, &fs) != nil || fs.Type != unix.TMPFS_MAGIC {
+	if !isTmpfs(sharedMemory) {
 		return nil
 	}
 	if m.memory, err = os.MkdirTemp(sharedMemory, "picket-"+m.opts.Name+"-"); err != nil {
@@ -51,6 +50,11 @@ func (m *Machine) makeMemory() (err error) {
 }
 
 const sharedMemory = "/dev/shm"
+
+func isTmpfs(dir string) bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(dir, &fs) == nil && fs.Type == unix.TMPFS_MAGIC
+}
 
 // prepareHost makes the host's file system as a boot finds it: /run empty,
 // /var as it was, the dog at rest, a new boot ID.
