@@ -14,7 +14,8 @@ const DropInPath = "run/systemd/system.conf.d/zz-picket.conf"
 // which counts again when the file is gone and the manager is told to Reload.
 type DropIn struct {
 	// Taken is the kernel's name of the device that the manager must not pet
-	// while the host runs, such as watchdog0; empty: it pets what it likes.
+	// while the host runs, such as watchdog0; empty: it pets what it likes. With
+	// it, it pets none: it cannot be told which.
 	Taken string
 }
 
@@ -26,7 +27,7 @@ const (
 RebootWatchdogSec=0
 KExecWatchdogSec=0
 `
-	takenHead  = "# FencingPolicy, watchdog.systemd: TakeOver. The device is "
+	takenHead  = "# Nor may systemd pet it while the host runs. The holder's device is "
 	dropInTail = "RuntimeWatchdogSec=0\n"
 )
 

@@ -191,6 +191,7 @@ func (t *task) exchange(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, t.undo(ctx))
 	}
+	t.looked = time.Time{} // systemd may want this device
 	t.log.Info("holder launched", "device", t.next.Device, "outlives", t.next.Config.Outlives, "why", t.choice.Why)
 	return nil
 }

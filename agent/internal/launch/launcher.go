@@ -46,8 +46,9 @@ type Report struct {
 	Problem string
 	// Settled says that the newest Want has been looked at.
 	Settled bool
-	// Quiet says that systemd was seen to stay off the watchdogs when it reboots
-	// the host. Without it the Problem says why not, and nothing may be armed.
+	// Quiet says that systemd was seen to stay off the holder's watchdog: when it
+	// reboots the host, and while that runs. Without it the Problem says why not,
+	// and nothing may be armed.
 	Quiet bool
 	// Keeps is the process of the holder whose device systemd was seen to keep
 	// in its FD store; 0 where it was not.
@@ -81,7 +82,7 @@ type Launcher struct {
 	launched *host.Memory[record]
 	done     *Want // the last one that was carried out
 
-	quiet  bool      // systemd stays off the watchdogs when it reboots the host
+	quiet  bool      // systemd stays off the holder's watchdog
 	loud   error     // why it does not, although it was told to
 	keeps  int       // the process whose device it keeps
 	looked time.Time // when that was seen

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/picket-dev/picket/agent/internal/watchdog"
 	"github.com/picket-dev/picket/systemd"
 )
 
@@ -20,9 +21,9 @@ const (
 	loudAgain = time.Minute
 )
 
-// errLoud means that systemd would ping a watchdog, not merely that it does not
-// tell.
-var errLoud = errors.New("systemd would ping the watchdog when it reboots the host, with no roll to allow it")
+// errLoud means that systemd would ping the holder's watchdog, not merely that it
+// does not tell.
+var errLoud = errors.New("systemd would ping the watchdog with no roll to allow it, when it reboots the host or finds it free")
 
 // look makes sure, from time to time, that systemd stays off the watchdogs, and
 // sees whether it keeps the holder's. What it has said counts on while it does
@@ -71,25 +72,50 @@ func (l *Launcher) kept(ctx context.Context, m services) int {
 	return state.PID
 }
 
-// silence makes systemd's shutdown ping no watchdog: it begins to do so when the
-// holder has been killed, and asks no roll. It is told so whatever device it
-// would use, which it may choose late. Where its own configuration says so
-// already, nothing is changed.
+// silence makes systemd ping no watchdog of the holder's. Where its own
+// configuration says so already, nothing is changed.
 func (l *Launcher) silence(ctx context.Context, m configured) error {
 	now, err := m.Watchdogs(ctx)
-	if err != nil || (systemd.DropIn{}).Obeyed(now) {
+	if err != nil {
 		return err
 	}
-	l.log.Info("taking the watchdog of the host's reboot from systemd", "reboot", now.Reboot, "kexec", now.KExec)
-	d, err := l.dropIn()
+	d, err := l.needed(now)
+	if err == nil && d.Obeyed(now) {
+		return nil
+	}
 	if err == nil {
+		l.log.Info("taking the holder's watchdog from systemd", "runtime", now.Runtime, "reboot", now.Reboot, "kexec", now.KExec)
 		err = l.impose(ctx, m, d)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w: set RebootWatchdogSec=0 and KExecWatchdogSec=0 in /etc/systemd/system.conf, "+
-			"and run `systemctl daemon-reload`", errLoud, err)
+			"RuntimeWatchdogSec=0 as well unless systemd has a watchdog of its own, and run `systemctl daemon-reload`", errLoud, err)
 	}
 	return nil
+}
+
+// needed is the drop-in under which a systemd that has these watchdogs leaves the
+// holder's alone. Its last phase begins when the holder has been killed, and uses
+// whatever device there is then. While the host runs, one that is to pet a
+// watchdog and has none tries again and again, and gets the holder's when that
+// dies with its device.
+func (l *Launcher) needed(now systemd.Watchdogs) (systemd.DropIn, error) {
+	d, err := l.dropIn()
+	if err != nil || d.Taken != "" || now.Runtime == 0 {
+		return d, err
+	}
+	device := "the holder's" // whatever somebody else gave it
+	if l.cfg.Launch != External {
+		old, _, _ := l.launched.Load() // ensure says what is wrong with it
+		if device = old.Device; device == "" {
+			return d, nil // nothing to take: an exchange looks again
+		}
+	}
+	all, err := l.list()
+	if err == nil && !watchdog.InitHasOne(all, device) {
+		d.Taken = device
+	}
+	return d, err
 }
 
 // loosen gives systemd its watchdogs back: its own configuration counts again.

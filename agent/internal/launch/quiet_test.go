@@ -82,6 +82,59 @@ func TestSilencingKeepsWhatWasTaken(t *testing.T) {
 	s.did("read 0s 0s 0s", "start", "read 0s 0s 0s", "stop", "read 30s 0s 0s", "start")
 }
 
+// P1: a systemd that is to pet a watchdog and found none tries again for ever. It
+// must not find the holder's, when nobody has that open any more.
+func TestASystemdWithoutAWatchdogDoesNotGetTheHolders(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*site)
+		taken  bool
+	}{
+		"it has none": {change: func(*site) {}, taken: true},
+		"it keeps the holder's": {taken: true, change: func(s *site) {
+			s.candidates[0].Active = watchdog.Yes
+			s.candidates[0].Keepers = []watchdog.Keeper{{PID: 1, Name: "systemd"}, {PID: 4711, Name: watchdog.Holder}}
+		}},
+		"it has one":                {change: func(s *site) { s.candidates[1] = heldByInit(s.candidates[1]) }},
+		"somebody unseen has one":   {change: func(s *site) { s.candidates[1].Active = watchdog.Yes }},
+		"somebody else has one":     {taken: true, change: func(s *site) { s.candidates[1] = heldBy(s.candidates[1], "watchdogd") }},
+		"it is to pet none":         {change: func(s *site) { s.has(systemd.Watchdogs{}) }},
+		"with the device's timeout": {taken: true, change: func(s *site) { s.has(systemd.Watchdogs{Runtime: systemd.DeviceDefault}) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.has(systemd.Watchdogs{Runtime: 30 * time.Second})
+			s.quieten() // nothing is launched that it could take
+			s.launch(want(), "watchdog0")
+			tt.change(s)
+			before := s.dogs.Runtime
+			s.quieten()
+			d, err := s.dropIn()
+			if err != nil || (d.Taken == "watchdog0") != tt.taken || tt.taken != (s.dogs.Runtime == 0 && before != 0) {
+				t.Errorf("taken %q, %v; systemd pets for %v", d.Taken, err, s.dogs.Runtime)
+			}
+			s.later()
+			s.quieten() // and it stays so
+			if err := s.Remove(t.Context()); err != nil || s.dogs != s.own {
+				t.Errorf("systemd has %+v again, %v", s.dogs, err)
+			}
+		})
+	}
+}
+
+// Nor one that was taken from it, and that somebody has set it to pet anew.
+func TestWhatWasTakenStaysTaken(t *testing.T) {
+	s := newSite(t)
+	s.candidates = []watchdog.Candidate{heldByInit(hardware("watchdog0"))}
+	s.has(systemd.Watchdogs{Runtime: 30 * time.Second})
+	w := want()
+	w.Systemd = watchdog.TakeOver
+	s.launch(w, "watchdog0")
+	s.candidates[0] = hardware("watchdog0")
+	s.dogs.Runtime = time.Minute
+	s.quieten()
+	s.did("read 0s 0s 0s", "start", "read 0s 0s 0s")
+}
+
 // One that does not obey is not made to read all its units every few seconds.
 func TestALoudSystemdIsNotToldAllTheTime(t *testing.T) {
 	s := loudSite(t)

@@ -133,6 +133,12 @@ func heldByInit(c watchdog.Candidate) watchdog.Candidate {
 	return c
 }
 
+// heldBy is a device that another process has open.
+func heldBy(c watchdog.Candidate, name string) watchdog.Candidate {
+	c.Active, c.Keepers = watchdog.Yes, []watchdog.Keeper{{PID: 815, Name: name}}
+	return c
+}
+
 func want() Want { return Want{Profile: timing.Standard()} }
 
 // Peek and Exchange play the daemon's keeper.

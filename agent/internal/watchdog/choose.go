@@ -197,6 +197,16 @@ func (c Candidate) keptByInit() bool {
 	return slices.ContainsFunc(c.Keepers, func(k Keeper) bool { return k.PID == 1 })
 }
 
+// InitHasOne reports whether init has a watchdog open that is not the holder's,
+// or may: one that runs is kept by somebody who cannot be seen. Mine is as in
+// Preference.
+func InitHasOne(all []Candidate, mine string) bool {
+	p := Preference{Mine: mine}
+	return slices.ContainsFunc(all, func(c Candidate) bool {
+		return !p.ours(c) && (c.keptByInit() || c.Active == Yes && len(c.Keepers) == 0)
+	})
+}
+
 // timeout returns T for the profile.
 func (p Preference) timeout(f Facts) time.Duration { return f.ChooseTimeout(p.Profile.RealTimeout) }
 
