@@ -170,8 +170,13 @@ func (t *task) revive(ctx context.Context) error {
 
 // exchange stops the holder that runs, if one does, and starts the wanted one.
 // What systemd had and the new one does not need goes back, also after a
-// failure.
+// failure. What a full disk refuses is tried before anything is stopped.
 func (t *task) exchange(ctx context.Context) error {
+	if t.next.Config.Outlives {
+		if err := t.placeBinary(); err != nil {
+			return err
+		}
+	}
 	if t.running {
 		t.log.Info("exchanging the holder", "device", t.next.Device, "was", t.old.Device)
 		if err := t.home.stop(ctx, t.old); err != nil {
@@ -181,9 +186,6 @@ func (t *task) exchange(ctx context.Context) error {
 	err := t.giveBack(ctx, t.init, t.next.Device)
 	if err == nil {
 		err = t.takeOver(ctx, t.init, t.choice)
-	}
-	if err == nil && t.next.Config.Outlives {
-		err = t.placeBinary()
 	}
 	if err == nil {
 		err = t.start(ctx)
@@ -197,9 +199,14 @@ func (t *task) exchange(ctx context.Context) error {
 }
 
 // undo leaves nothing of an exchange that failed: a holder that comes up later
-// would find its device given back.
+// would find its device given back. A device that could not be stopped, such as
+// a nowayout one, gets its old holder back before it fires.
 func (t *task) undo(ctx context.Context) error {
-	return errors.Join(t.home.stop(ctx, t.next), t.launched.Store(record{}), t.giveBack(ctx, t.init, ""))
+	err := t.home.stop(ctx, t.next)
+	if t.known && t.last() == hold.Free {
+		return errors.Join(err, t.giveBack(ctx, t.init, t.old.Device), t.revive(ctx))
+	}
+	return errors.Join(err, t.launched.Store(record{}), t.giveBack(ctx, t.init, ""))
 }
 
 // start configures the holder, starts it and waits until it answers. The record

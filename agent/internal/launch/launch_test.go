@@ -191,6 +191,44 @@ func TestANowayoutDeviceKeepsItsHolder(t *testing.T) {
 	s.did("start", "stop", "start")
 }
 
+// P2: nor may an exchange that fails leave such a device alone.
+func TestAFailedExchangeOfANowayoutDevicesHolder(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fail func(*site)
+		did  []string
+	}{
+		"the host's disk is full": {did: []string{"start"}, fail: func(s *site) {
+			s.t.Helper()
+			dir := s.path("var/lib/picket")
+			if err := os.Rename(dir, dir+".old"); err != nil {
+				s.t.Fatal(err)
+			}
+			s.write("var/lib/picket", "no directory")
+		}},
+		"the new one does not start": {did: []string{"start", "stop", "start", "stop", "start"}, fail: func(s *site) {
+			s.startFails, s.once = errors.New("the host is out of memory"), true
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.candidates[0].Nowayout = watchdog.Yes
+			s.launch(want(), "watchdog0")
+			s.candidates[0].Active, s.state = watchdog.Yes, hold.Free
+			s.mark(hold.Free)
+			s.write("image/picket-holder", "version 2")
+			tt.fail(s)
+			l := s.launcher(s.cfg, s.paths.Config)
+			if device, err := l.ensure(t.Context(), want()); device != "watchdog0" || err == nil {
+				t.Errorf("%q, %v; want why it was not exchanged", device, err)
+			}
+			if s.service == nil || s.Peek().State != hold.Free {
+				t.Error("nobody pets the device")
+			}
+			s.did(tt.did...)
+		})
+	}
+}
+
 // Nobody knows what a holder does that neither answers nor has left a word.
 func TestAHolderWithACorruptMarkerIsLeftAlone(t *testing.T) {
 	s := newSite(t)

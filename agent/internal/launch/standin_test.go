@@ -54,6 +54,7 @@ type site struct {
 	deaf       error             // why it cannot reload
 	silent     bool              // it does not tell what it has
 	startFails error
+	once       bool       // that is over with the next start
 	mute       bool       // a holder that is started does not answer
 	state      hold.State // of the holder that answers
 }
@@ -170,8 +171,11 @@ func (s *site) Start(_ context.Context, service systemd.Service) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls = append(s.calls, "start")
-	if s.startFails != nil {
-		return s.startFails
+	if err := s.startFails; err != nil {
+		if s.once {
+			s.startFails = nil
+		}
+		return err
 	}
 	s.service, s.state = &service, max(s.last(), hold.Idle)
 	if !s.mute {
