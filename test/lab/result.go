@@ -11,6 +11,7 @@ type result struct {
 	failover      time.Duration // cut → out-of-service taint; 0: none was due
 	bound         time.Duration
 	endpoints     time.Duration // cut → no ready endpoint on the node; 0: not measured
+	petDelay      time.Duration // the worst of a node under pressure; 0: not measured
 	twoWriters    int
 	healthyResets int
 	seconds       time.Duration // that the scenario took
@@ -43,7 +44,7 @@ func (r result) String() string {
 	if r.failover > 0 && r.bound > 0 {
 		ratio = fmt.Sprintf("%.3f", r.failover.Seconds()/r.bound.Seconds())
 	}
-	return fmt.Sprintf("RESULT scenario=%s verdict=%s failover_s=%s bound_s=%s ratio=%s endpoints_s=%s two_writers=%d resets_of_healthy=%d seconds=%.0f",
-		r.name, verdict, seconds(r.failover), seconds(r.bound), ratio, seconds(r.endpoints),
+	return fmt.Sprintf("RESULT scenario=%s verdict=%s failover_s=%s bound_s=%s ratio=%s endpoints_s=%s pet_delay_s=%s two_writers=%d resets_of_healthy=%d seconds=%.0f",
+		r.name, verdict, seconds(r.failover), seconds(r.bound), ratio, seconds(r.endpoints), seconds(r.petDelay),
 		r.twoWriters, r.healthyResets, r.seconds.Seconds())
 }

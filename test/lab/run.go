@@ -22,7 +22,7 @@ type run struct {
 	began  time.Duration   // raw time
 	doomed map[string]bool // machines whose reset the scenario asked for
 
-	failover, bound, endpoints time.Duration
+	failover, bound, endpoints, petDelay time.Duration
 }
 
 // victim is a node that goes under, with the promise and the times that were in

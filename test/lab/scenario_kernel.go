@@ -1,6 +1,10 @@
 package main
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"time"
+)
 
 // kernelPanic reboots at once: the new boot may prove the death before the wait
 // ends, or the taint comes first.
@@ -16,14 +20,19 @@ func (r *run) crash(ctx context.Context, seconds int) error {
 	if err != nil {
 		return err
 	}
-	script := "sysctl -qw kernel.panic=0; sleep 0.2; echo c >/proc/sysrq-trigger"
-	if seconds > 0 {
-		script = "sysctl -qw kernel.panic=1; sleep 0.2; echo c >/proc/sysrq-trigger"
-	}
-	r.cutNow(v)
+	console := v.Console()
+	script := fmt.Sprintf("sysctl -qw kernel.panic=%d; sleep 0.2; echo c >/proc/sysrq-trigger", seconds)
 	if err := r.background(ctx, v.node, script); err != nil {
 		return err
 	}
+	panicked, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	at, err := console.Printed(panicked, "Kernel panic")
+	if err != nil {
+		return err
+	}
+	r.cutNow(v)
+	v.cut = at
 	if err := r.tainted(ctx, v); err != nil {
 		return err
 	}

@@ -52,13 +52,7 @@ func (r *run) hungShutdown(ctx context.Context, long time.Duration) error {
 	if err != nil {
 		return err
 	}
-	err = eventually(ctx, time.Minute, "the shorter shutdown timeout", func(ctx context.Context) error {
-		g, err := r.client.NodeGuards.Get(ctx, v.Name())
-		if err == nil && (g.Spec.Timing.ShutdownTimeout == nil || g.Spec.Timing.ShutdownTimeout.Duration != long) {
-			err = fmt.Errorf("the guard says %v", g.Spec.Timing.ShutdownTimeout)
-		}
-		return err
-	})
+	err = r.guided(ctx, v.node, func(t v1alpha1.Timing) *metav1.Duration { return t.ShutdownTimeout }, long)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 )
@@ -31,9 +37,53 @@ func (r *run) cutPower(v *victim) {
 	v.cut = v.PowerCut()
 }
 
-// fastReboot: the new boot proves the old one dead, so that nothing need move.
+// powerCutUnsilenced is a power cut without the part of C4 that takes a fenced
+// node's pods out of their services: the controller may not write their status.
+// Its endpoints_s is what Kubernetes, and then the taint, need by themselves.
+func powerCutUnsilenced(ctx context.Context, r *run) error {
+	roles := r.plane.Client().RbacV1().ClusterRoles()
+	change := func(ctx context.Context, change func(*rbacv1.ClusterRole)) error {
+		role, err := roles.Get(ctx, "picket-controller", metav1.GetOptions{})
+		if err == nil {
+			change(role)
+			_, err = roles.Update(ctx, role, metav1.UpdateOptions{})
+		}
+		if err != nil {
+			return fmt.Errorf("change what the controller may do: %w", err)
+		}
+		return nil
+	}
+	var before []rbacv1.PolicyRule
+	err := change(ctx, func(role *rbacv1.ClusterRole) {
+		before = slices.Clone(role.Rules)
+		role.Rules = slices.DeleteFunc(role.Rules, func(p rbacv1.PolicyRule) bool { return slices.Contains(p.Resources, "pods/status") })
+	})
+	if err != nil {
+		return err
+	}
+	err = powerCut(ctx, r)
+	return errors.Join(err, change(context.WithoutCancel(ctx), func(role *rbacv1.ClusterRole) { role.Rules = before }))
+}
+
+// fastReboot brings a node back inside the wait, which a long drain makes longer
+// than an emulated boot: the new boot proves the old one dead, and nothing moves.
 func fastReboot(ctx context.Context, r *run) error {
+	const drain = 5 * time.Minute
+	restore, err := r.changePolicy(ctx, func(p *v1alpha1.FencingPolicySpec) {
+		p.Overrides.Drain = &metav1.Duration{Duration: drain}
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.rebootedFast(ctx, drain), restore())
+}
+
+func (r *run) rebootedFast(ctx context.Context, drain time.Duration) error {
 	v, err := r.first(ctx)
+	if err != nil {
+		return err
+	}
+	err = r.guided(ctx, v.node, func(t v1alpha1.Timing) *metav1.Duration { return t.Drain }, drain)
 	if err != nil {
 		return err
 	}
@@ -44,7 +94,24 @@ func fastReboot(ctx context.Context, r *run) error {
 	if err := v.PowerOn(ctx); err != nil {
 		return err
 	}
-	return r.recovered(ctx, v)
+	if err := r.recovered(ctx, v); err != nil {
+		return err
+	}
+	return r.untainted(v)
+}
+
+// guided waits until a node's guard prescribes a time of its own.
+func (r *run) guided(ctx context.Context, n *node, field func(v1alpha1.Timing) *metav1.Duration, want time.Duration) error {
+	return eventually(ctx, time.Minute, "the guard of "+n.Name(), func(ctx context.Context) error {
+		g, err := r.client.NodeGuards.Get(ctx, n.Name())
+		if err != nil {
+			return err
+		}
+		if got := field(g.Spec.Timing); got == nil || got.Duration != want {
+			return fmt.Errorf("it says %v, want %v", got, want)
+		}
+		return nil
+	})
 }
 
 // plannedReboot: a host that shuts down in order is no dead node.

@@ -43,10 +43,7 @@ func (r *run) besieged(ctx context.Context, d time.Duration, hogs [][]string) er
 	if err := r.armed(ctx, 2*time.Minute, r.names()...); err != nil {
 		return err
 	}
-	worst, err := n.worstPetDelay(ctx)
-	if err == nil {
-		r.say("worst pet delay on %s: %v", n.Name(), worst)
-	}
+	r.petDelay, err = n.worstPetDelay(ctx)
 	return err
 }
 

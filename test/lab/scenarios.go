@@ -4,7 +4,8 @@ package main
 func scenarios() []scenario {
 	return []scenario{
 		{"power-cut", "a node loses power, and gets it back", powerCut},
-		{"fast-reboot", "a node loses power for a moment", fastReboot},
+		{"power-cut-without-c4", "a power cut, and nobody takes the node's pods out of their services", powerCutUnsilenced},
+		{"fast-reboot", "a node is back inside the wait: nothing moves", fastReboot},
 		{"isolated-cluster-network", "a node is cut off from API and peers; its storage stays", isolatedCluster},
 		{"isolated-everything", "both of a node's networks are cut", isolatedEverything},
 		{"one-way-cut", "a node hears everything and is not heard", oneWay},
@@ -26,6 +27,7 @@ func scenarios() []scenario {
 		{"systemd-gives-up", "systemd holds the hardware's watchdog, and must give it up", systemdGivesUp},
 		{"api-stopped", "the API server is stopped for a minute", apiStopped},
 		{"shutdown-hangs", "a shutdown hangs on a dead volume: the watchdog ends it", shutdownHangs},
+		{"self-test", "a drained node tests its watchdog", selfTest},
 		{"machines-refused", "the default policy: virtual machines are not armed, and not fenced", machinesRefused},
 	}
 }
