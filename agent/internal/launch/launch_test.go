@@ -318,8 +318,11 @@ func TestRemoveGivesBackAndLeavesNothing(t *testing.T) {
 	w.Systemd, w.Device = watchdog.TakeOver, "watchdog0"
 	s.launch(w, "watchdog0")
 	s.state = hold.Armed
-	if err := s.Remove(t.Context()); err == nil {
-		t.Error("an armed holder was removed")
+	for _, state := range []hold.State{hold.Armed, hold.Testing, hold.Free} {
+		s.state = state
+		if err := s.Remove(t.Context()); err == nil {
+			t.Errorf("a holder that is %v was removed", state)
+		}
 	}
 	s.state = hold.Idle
 	if err := s.Remove(t.Context()); err != nil {
@@ -397,6 +400,20 @@ func TestNoDevice(t *testing.T) {
 		}
 	}
 	s.did()
+}
+
+// A systemd that cannot be reached, as while it executes itself anew, is no
+// absent one: a child could not be armed beside it, and would be left behind.
+func TestNoChildBesideASystemd(t *testing.T) {
+	s := newSite(t)
+	s.absent = true
+	s.write("proc/1/comm", "systemd\n")
+	if device, err := s.ensure(t.Context(), want()); err == nil || !strings.Contains(err.Error(), "/run/systemd") || device != "" {
+		t.Errorf("%q, %v; want what the pod lacks", device, err)
+	}
+	if old, _, err := s.launched.Load(); err != nil || old != (record{}) {
+		t.Errorf("launched %+v, %v", old, err)
+	}
 }
 
 func TestWithoutSystemd(t *testing.T) {

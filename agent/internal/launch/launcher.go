@@ -3,6 +3,7 @@ package launch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync/atomic"
@@ -175,12 +176,14 @@ func (l *Launcher) find(ctx context.Context) (h home, init dogs, end func(), err
 	if l.cfg.Launch == Child {
 		return child, nil, func() {}, nil
 	}
-	m, err := l.dial(ctx)
+	m, err := l.systemd(ctx)
 	switch {
-	case err == nil:
+	case err != nil:
+		return nil, nil, nil, err
+	case m != nil:
 		return hosted{manager: m, paths: l.paths}, m, m.Close, nil
-	case errors.Is(err, systemd.ErrAbsent) && l.cfg.Launch == Auto:
-		return child, nil, func() {}, nil
+	case l.cfg.Launch == Systemd:
+		return nil, nil, nil, fmt.Errorf("find systemd, as holder.launch says: %w", systemd.ErrAbsent)
 	}
-	return nil, nil, nil, err
+	return child, nil, func() {}, nil
 }

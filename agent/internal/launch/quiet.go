@@ -146,17 +146,19 @@ func (l *Launcher) reload(ctx context.Context) error {
 	return m.Reload(ctx)
 }
 
-// systemd reaches the host's systemd; nil and no error where there is none.
+// systemd reaches the host's systemd; nil and no error where there is none. One
+// that runs and cannot be reached might ping the watchdog.
 func (l *Launcher) systemd(ctx context.Context) (manager, error) {
 	m, err := l.dial(ctx)
 	switch {
 	case err == nil:
 		return m, nil
-	case errors.Is(err, systemd.ErrAbsent) && !l.runsSystemd():
-		return nil, nil
+	case !errors.Is(err, systemd.ErrAbsent):
+		return nil, err
+	case l.runsSystemd():
+		return nil, fmt.Errorf("%w: mount the host's /run/systemd into the agent's pod", err)
 	}
-	return nil, fmt.Errorf("make sure that systemd does not ping the watchdog when it reboots the host: %w: "+
-		"mount the host's /run/systemd into the agent's pod", err)
+	return nil, nil
 }
 
 // runsSystemd reports whether the host's first process is systemd, or cannot be

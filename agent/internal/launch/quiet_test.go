@@ -198,6 +198,13 @@ func TestAHolderOfSomebodyElseNeedsAQuietSystemd(t *testing.T) {
 	if err = errors.Join(err, l.look(t.Context())); err != nil || device != "" || !l.quiet {
 		t.Errorf("%q, quiet %v, %v", device, l.quiet, err)
 	}
+	s.write("run/picket/holder.sock", "")
+	s.state = hold.Armed
+	s.answer()
+	if err := l.Remove(t.Context()); err == nil {
+		t.Error("systemd got the watchdogs of an armed node back")
+	}
+	s.state = hold.Idle
 	if err := l.Remove(t.Context()); err != nil {
 		t.Error(err)
 	}
