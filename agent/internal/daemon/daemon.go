@@ -98,14 +98,22 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 	cancel()
 	d.server.Close()
 	running.Wait()
-	d.lastWord(context.WithoutCancel(ctx))
-	d.remove(context.WithoutCancel(ctx))
-	d.removeGate(context.WithoutCancel(ctx))
+	leaving, end := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
+	defer end()
+	d.lastWord(leaving)
+	d.remove(leaving)
+	d.removeGate(leaving)
 	return nil
 }
 
-// lastWordWithin bounds how long a leaving agent tries to say that it left.
-const lastWordWithin = 2 * time.Second
+const (
+	// leaveWithin bounds what a leaving agent does once it is unarmed: the last
+	// word, and taking Picket off a host that it leaves. With StopWithin before it,
+	// it must fit into the pod's grace period.
+	leaveWithin = 40 * time.Second
+	// lastWordWithin bounds how long it tries to say that it left.
+	lastWordWithin = 2 * time.Second
+)
 
 // lastWord publishes the phase in which the agent leaves. Nothing rests on it:
 // the promise was published before.
@@ -145,7 +153,11 @@ func (d *Daemon) loop(ctx, work context.Context) {
 				go func() { d.tell(work, d.farewell(work)) }()
 			}
 		case <-giveUp:
-			d.log.Error("could not become unarmed in time: leaving armed, the node will reset", "rule", "A13")
+			if d.verdict.Load().Memory.Promise.Armed {
+				d.log.Error("could not become unarmed in time: leaving armed, the node will reset", "rule", "A13")
+			} else {
+				d.log.Warn("the holder has not confirmed in time: leaving unarmed", "rule", "A13")
+			}
 			return
 		}
 		d.carryOut(work, v)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
@@ -156,6 +157,27 @@ func TestTheManifestsConfigurationLoads(t *testing.T) {
 		return
 	}
 	t.Error("the manifests hold no configuration")
+}
+
+// A pod that is killed on its way out leaves an armed node, or half of Picket on
+// the host.
+func TestTheGracePeriodCoversTheWayOut(t *testing.T) {
+	objects, err := deploy.Workloads("picket:test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, raw := range objects {
+		var set appsv1.DaemonSet
+		if err := yaml.Unmarshal(raw, &set); err != nil || set.Kind != "DaemonSet" {
+			continue
+		}
+		grace := time.Duration(*set.Spec.Template.Spec.TerminationGracePeriodSeconds) * time.Second
+		if need := Default().StopWithin.Duration + leaveWithin; grace < need {
+			t.Errorf("the grace period is %v, the way out takes %v", grace, need)
+		}
+		return
+	}
+	t.Error("the manifests hold no DaemonSet")
 }
 
 func TestSpecOfRefusesImpossibleTimings(t *testing.T) {

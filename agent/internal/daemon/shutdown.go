@@ -74,13 +74,17 @@ func (d *Daemon) systemd(ctx context.Context) (*systemd.Manager, error) {
 	return systemd.Dial(ctx, filepath.Join(d.config.Root, systemd.PrivateSocket))
 }
 
-// remove takes the holder off a host that Picket leaves.
+// remove takes the holder off a host that Picket leaves, where the node could
+// become unarmed; the holder itself must have stopped its device.
 func (d *Daemon) remove(ctx context.Context) {
-	v := d.verdict.Load()
-	if !host.Uninstalling(d.config.host()) || v == nil || !v.Done || v.Hold != decide.HoldIdle {
+	if !host.Uninstalling(d.config.host()) {
 		return
 	}
-	if err := d.launcher.Remove(ctx); err != nil {
+	err := errors.New("the node is armed")
+	if v := d.verdict.Load(); v == nil || !v.Memory.Promise.Armed {
+		err = d.launcher.Remove(ctx)
+	}
+	if err != nil {
 		d.log.Error("the holder stays on the host", "rule", "A13", "err", err)
 	}
 }

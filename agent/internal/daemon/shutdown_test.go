@@ -1,9 +1,11 @@
 package daemon
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,6 +13,7 @@ import (
 	"github.com/picket-dev/picket/agent/decide"
 	"github.com/picket-dev/picket/agent/internal/hold"
 	"github.com/picket-dev/picket/agent/internal/launch"
+	"github.com/picket-dev/picket/proto/timing"
 )
 
 // A13: what a SIGTERM means on a host without a systemd that answers.
@@ -50,6 +53,39 @@ func TestA13_Farewell(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.want, d.farewell(t.Context())); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+// A13: what an uninstall leaves on the host, and why, is said.
+func TestA13_AnUninstallTakesTheHolderAlongOrSaysWhyNot(t *testing.T) {
+	for name, tt := range map[string]struct {
+		armed bool
+		hold  decide.HoldMode
+		left  bool
+	}{
+		"armed to the end":            {armed: true, hold: decide.HoldArmed, left: true},
+		"no holder was ever reached":  {hold: decide.HoldUnknown},
+		"the device could not be had": {hold: decide.HoldFree},
+		"disarmed":                    {hold: decide.HoldIdle},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := Default()
+			c.Root = t.TempDir()
+			binary := filepath.Join(c.Root, c.State, "picket-holder")
+			for _, file := range []string{filepath.Join(c.Root, c.Run, "uninstall"), binary} {
+				if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, nil, 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var said strings.Builder
+			d := &Daemon{config: c, log: slog.New(slog.NewTextHandler(&said, nil)), keeper: &keeper{socket: filepath.Join(c.Root, "nowhere")}}
+			d.launcher = launch.New(c.Holder, c.host(), "b1", d.keeper, d.log)
+			d.verdict.Store(&decide.Verdict{Hold: tt.hold, Memory: decide.Memory{Promise: timing.Promise{Armed: tt.armed}}})
+			d.remove(t.Context())
+			if _, err := os.Stat(binary); tt.left != (err == nil) || tt.left != strings.Contains(said.String(), "stays on the host") {
+				t.Errorf("the holder: %v; said %q", err, said.String())
 			}
 		})
 	}
