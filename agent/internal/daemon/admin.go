@@ -15,6 +15,7 @@ import (
 
 	"github.com/picket-dev/picket/agent/decide"
 	"github.com/picket-dev/picket/agent/internal/clock"
+	"github.com/picket-dev/picket/agent/internal/hold"
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
 	"github.com/picket-dev/picket/proto/timing"
 )
@@ -60,9 +61,9 @@ func (a *admin) Status(context.Context, *peerv1.StatusRequest) (*peerv1.StatusRe
 	r.WatchdogPolicy = a.d.watchdogPolicy()
 	if v := a.d.verdict.Load(); v != nil {
 		r.Phase, r.Reason, r.Message = v.Phase.String(), string(v.Reason), v.Message
-		r.Next = next(*v, now)
+		r.Next = next(*v, a.d.keeper.status.Load(), now)
 		r.History = v.Status.History
-		if v.Status.Promise.Armed {
+		if v.Status.Promise.Armed && v.Hold != decide.HoldCoast {
 			r.PetLeft = durationpb.New(-v.PetUntil.Age(now))
 		}
 		if v.Relay != nil {
@@ -82,8 +83,15 @@ func (a *admin) Status(context.Context, *peerv1.StatusRequest) (*peerv1.StatusRe
 	return r, nil
 }
 
-// next says what happens if nothing changes.
-func next(v decide.Verdict, now timing.Instant) string {
+// next says what happens if nothing changes. The holder's word is nil before its
+// first one.
+func next(v decide.Verdict, h *hold.Status, now timing.Instant) string {
+	switch {
+	case h != nil && h.State == hold.Testing:
+		return "its watchdog, which is being tested, must reset it " + h.Device.RealTimeout(h.Timeout).String() + " after the last ping"
+	case v.Hold == decide.HoldCoast:
+		return "shuts down; the watchdog resets it " + v.Timeout.String() + " after its last ping, if that hangs"
+	}
 	switch v.Phase {
 	case decide.Armed, decide.Leaving:
 		left := -v.PetUntil.Age(now)
