@@ -30,30 +30,22 @@ func (d *Daemon) installGate(ctx context.Context) {
 	if l := d.config.Holder.Launch; l == launch.Child || l == launch.External {
 		return
 	}
-	again := time.NewTimer(gateAfter)
-	defer again.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-again.C:
+	again(ctx, gateAfter, func() time.Duration {
+		if d.launcher.Report().Device == "" {
+			return gateAfter
 		}
-		pause := gateAfter
-		if d.launcher.Report().Device != "" {
-			err := d.placeGate(ctx)
-			switch {
-			case err == nil:
-				return
-			case errors.Is(err, systemd.ErrAbsent), errors.Is(err, gate.ErrNoKubelet):
-				d.log.Info("no gate before this node's kubelet", "why", err)
-				return
-			case ctx.Err() == nil:
-				d.log.Warn("the gate before the kubelet is not installed", "err", err)
-			}
-			pause = gateAgain
+		err := d.placeGate(ctx)
+		switch {
+		case err == nil:
+			return 0
+		case errors.Is(err, systemd.ErrAbsent), errors.Is(err, gate.ErrNoKubelet):
+			d.log.Info("no gate before this node's kubelet", "why", err)
+			return 0
+		case ctx.Err() == nil:
+			d.log.Warn("the gate before the kubelet is not installed", "err", err)
 		}
-		again.Reset(pause)
-	}
+		return gateAgain
+	})
 }
 
 // removeGate takes the gate off a host that Picket leaves. What is left of it

@@ -93,24 +93,17 @@ func (d *Daemon) remove(ctx context.Context) {
 // prepared for it, and from putting an armed node to sleep. Without logind, a
 // SIGTERM tells.
 func (d *Daemon) attendLogin(ctx context.Context) {
-	again := time.NewTimer(0)
-	defer again.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-again.C:
-		}
-		pause := busAgain
-		switch err := d.attend(ctx); {
+	again(ctx, 0, func() time.Duration {
+		err := d.attend(ctx)
+		switch {
 		case errors.Is(err, systemd.ErrAbsent):
-			pause = noBusAgain
 			d.log.Debug("no logind: a shutdown is noticed by SIGTERM alone", "err", err)
+			return noBusAgain
 		case err != nil && ctx.Err() == nil:
 			d.log.Warn("logind is lost: a shutdown is noticed by SIGTERM alone until it is back", "err", err)
 		}
-		again.Reset(pause)
-	}
+		return busAgain
+	})
 }
 
 // attend is attendLogin as long as the bus does not break.
