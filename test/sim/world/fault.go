@@ -1,0 +1,227 @@
+package world
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A Fault is one element of a schedule: something that goes wrong, or that a
+// person does.
+type Fault struct {
+	Kind FaultKind
+	On   Moment        // it waits for this to happen first
+	Its  bool          // it befalls the node for which that happened
+	At   time.Duration // from the beginning, or from that moment
+	For  time.Duration // how long it lasts, where it does
+	Node int
+	Peer int // another node, where there is one
+}
+
+// A Moment is a point in the life of a fence or of a promise.
+type Moment uint8
+
+// The moments.
+const (
+	NoMoment Moment = iota
+	Suspected
+	Refutes
+	Withheld
+	Quarantined
+	Tainted
+	Unarmed
+	EpochChange
+)
+
+func (m Moment) String() string {
+	return [...]string{"", "a suspicion", "a refutation", "a withholding", "a NoExecute quarantine", "a taint", "an unarmed promise", "a change of witnesses"}[m]
+}
+
+// A FaultKind says what goes wrong.
+type FaultKind uint8
+
+// The kinds of faults.
+const (
+	PowerCut FaultKind = iota // for For; for good if that is 0
+	FastReboot
+	Hang         // the kernel hangs, the disk does not
+	HangAndClose // the same, and the holder's process ends on the way
+	Isolate
+	Silence   // nobody hears its answers to heartbeats
+	CutOut    // one way, to the API
+	CutIn     // one way, from the API
+	CutPeer   // one way, to a peer
+	Blockade  // the agents' port, everywhere
+	APIDown   // for everybody
+	APIApart  // for nodes only
+	APIRefuse // for everybody, and says so
+	APISlow
+	Lossy
+	Twice
+	AgentCrash
+	AgentDies // in the middle of a verdict
+	AgentPause
+	Upgrade
+	HolderCrash
+	HolderPause
+	HolderStall // one slow ping
+	StallAndHang
+	DeviceFails
+	Shutdown     // in order
+	ShutdownHang // the same, and it hangs
+	LinkDown
+	StorageDown
+	KubeletHang
+	LeaderCrash
+	LeaderPause // and another one leads
+	Rival       // two lead
+	WatchBreaks
+	Retune // the policy changes L and T
+	Observe
+	Exclude
+	PauseFencing
+	HumanFence
+	HumanDelete // of a fence
+	HumanForce  // the same, with its finalizer
+	Proof       // of what is true
+	FalseProof  // of what is not
+	ForeignTaint
+	StripTaints
+	DeleteRoll
+	RestoreRoll
+	DeleteNode
+	Join
+	lastFault
+)
+
+func (k FaultKind) String() string {
+	return [...]string{
+		"power cut", "fast reboot", "kernel hang", "kernel hang with an unclean close", "isolated", "heartbeats unanswered",
+		"cut towards the API", "cut from the API", "cut towards a peer", "peers' port blocked", "API down", "API away from nodes",
+		"API refuses", "API slow", "messages lost", "answers twice", "agent crashes", "agent dies in a verdict", "agent paused", "agent upgraded",
+		"holder crashes", "holder paused", "slow ping", "slow ping and kernel hang", "device fails", "shutdown", "shutdown hangs",
+		"link down", "storage link down", "kubelet hangs", "leader crashes", "leader paused", "rival leader", "watch breaks",
+		"policy retuned", "policy observes", "node excluded", "fencing paused", "fence asked for", "fence deleted", "fence removed by force",
+		"true proof", "false proof", "foreign taint", "our taints removed", "Roll deleted", "Roll restored", "Node deleted", "node joins",
+	}[k]
+}
+
+func (f Fault) String() string {
+	text := fmt.Sprintf("%v of n%d", f.Kind, f.Node+1)
+	switch f.Kind {
+	case CutPeer:
+		text += fmt.Sprintf(" (to n%d)", f.Peer+1)
+	case Blockade, APIDown, APIApart, APIRefuse, APISlow, Lossy, Twice, LeaderCrash, LeaderPause, Rival, WatchBreaks, Retune, Observe, PauseFencing, DeleteRoll, RestoreRoll:
+		text = f.Kind.String()
+	default:
+	}
+	if f.On == NoMoment {
+		text += fmt.Sprintf(" at %.3fs", f.At.Seconds())
+	} else {
+		text += fmt.Sprintf(" %.3fs after %v", f.At.Seconds(), f.On)
+	}
+	if f.For > 0 {
+		text += fmt.Sprintf(" for %.3fs", f.For.Seconds())
+	}
+	return text
+}
+
+// theme is a set of kinds that meet in one schedule, the first of which is
+// certain to happen.
+var themes = [][]FaultKind{ //nolint:gochecknoglobals // a table
+	{PowerCut},
+	{PowerCut, APIDown, APIApart},
+	{PowerCut, LeaderCrash, LeaderPause, Rival},
+	{Hang, APIApart, LeaderPause},
+	{Hang, HangAndClose},
+	{HangAndClose, Isolate},
+	{StallAndHang, HumanFence, Silence},
+	{HumanFence, CutIn, CutOut, HolderStall},
+	{HumanFence, StallAndHang, CutOut},
+	{Silence, CutIn, APIDown, APIApart},
+	{Silence, CutOut, CutIn, Upgrade},
+	{Silence, APIApart, AgentCrash, LeaderCrash},
+	{Silence, AgentDies, Upgrade, CutOut},
+	{Isolate, APIDown, Hang},
+	{Isolate, FastReboot, CutPeer},
+	{APIDown, Silence, AgentCrash, AgentDies},
+	{APIApart, Silence, Upgrade, HolderCrash},
+	{APIApart, Retune, AgentCrash},
+	{APIRefuse, Isolate, AgentPause},
+	{APISlow, Silence, Upgrade, Twice},
+	{Upgrade, HumanFence, CutOut, CutIn},
+	{Upgrade, HumanFence, APISlow},
+	{Retune, HumanFence, CutIn, AgentDies},
+	{Retune, Hang, CutOut},
+	{Shutdown, HumanFence, ShutdownHang},
+	{ShutdownHang, HumanFence, Isolate},
+	{DeviceFails, HumanFence, AgentCrash},
+	{FastReboot, HumanFence, Silence},
+	{PowerCut, FastReboot, WatchBreaks},
+	{HumanFence, FastReboot, LeaderPause},
+	{HumanFence, PowerCut, LeaderPause, Rival, HumanDelete},
+	{HumanFence, HumanDelete, HumanForce, Proof},
+	{PowerCut, Proof, HumanForce, StripTaints},
+	{FalseProof, HumanFence, StripTaints},
+	{DeleteRoll, APIApart, PowerCut},
+	{RestoreRoll, HumanFence, PowerCut},
+	{DeleteNode, PowerCut, Join},
+	{Join, DeleteNode, APIApart, LeaderCrash},
+	{Blockade, APIDown},
+	{AgentPause, HolderPause, Lossy},
+	{HolderCrash, HolderPause, Hang},
+	{HolderPause, HumanFence, CutOut},
+	{KubeletHang, LeaderPause},
+	{LinkDown, StorageDown, CutPeer},
+	{Observe, Exclude, PauseFencing, HumanFence},
+	{ForeignTaint, StripTaints, HumanFence},
+	{LeaderPause, HumanFence, Hang, APIDown},
+	{Isolate, Upgrade, APIApart},
+	{WatchBreaks, Isolate, LeaderCrash},
+}
+
+// drawFaults draws what goes wrong: a theme, or any kinds at all (swarm).
+func (s *Setting) drawFaults(d dice) {
+	r := s.Profile.RollInterval
+	kinds := themes[d.IntN(len(themes))]
+	count := 1 + d.IntN(4)
+	if d.chance(1, 4) {
+		kinds = nil
+		for range 1 + d.IntN(5) {
+			kinds = append(kinds, FaultKind(d.IntN(int(lastFault))))
+		}
+		count = 1 + d.IntN(6)
+	}
+	begin := 2 * r
+	if s.Cold {
+		begin = 0
+	}
+	last := begin
+	victim := d.IntN(s.Nodes)
+	for k := range count {
+		f := Fault{Kind: kinds[0], At: begin + d.upTo(5*r), Node: victim, Peer: d.IntN(s.Nodes)}
+		if k > 0 {
+			f.Kind = pick(d, kinds...)
+		}
+		if d.chance(1, 4) {
+			f.Node = d.IntN(s.Nodes)
+		}
+		if k > 0 && d.chance(1, 2) {
+			f.On = pick(d, Suspected, Suspected, Refutes, Withheld, Withheld, Withheld, Quarantined, Quarantined, Tainted, Unarmed, EpochChange)
+			f.At, f.Its = pick(d, 0, d.upTo(r/8), d.upTo(2*r)), d.chance(2, 3)
+		}
+		f.For = pick(d, r/8+d.upTo(r/4), r+d.upTo(r), s.Profile.RollLife+d.upTo(2*r), 2*s.Profile.RollLife+d.upTo(4*r))
+		if f.Kind == PowerCut && d.chance(1, 2) {
+			f.For = 0
+		}
+		if f.On == NoMoment {
+			last = max(last, f.At+f.For)
+		}
+		s.Faults = append(s.Faults, f)
+	}
+	slices.SortStableFunc(s.Faults, func(a, b Fault) int { return int(a.At - b.At) })
+	s.Span = last + d.upTo(4*r)
+	if slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.On >= Withheld && f.On <= Tainted }) {
+		s.Span += 6 * r // so that what they wait for can come about
+	}
+}

@@ -1,0 +1,107 @@
+package world
+
+import "time"
+
+// A net is who reaches whom. Nodes are numbered from 0; api is the API server,
+// as nodes reach it. Each way of a link may be cut more than once.
+type net struct {
+	cut      [][]int // from, to
+	deaf     []int   // heartbeats to this node are refused
+	down     int     // the API is away, for everybody
+	apart    int     // the API is away, for nodes
+	refusing int     // who is away says so at once
+	slow     int     // the API is slow
+	lossy    int     // any message may get lost
+	twice    int     // answers arrive again
+}
+
+func newNet(nodes int) net {
+	n := net{cut: make([][]int, nodes+1), deaf: make([]int, nodes)}
+	for i := range n.cut {
+		n.cut[i] = make([]int, nodes+1)
+	}
+	return n
+}
+
+// api is the number of the API server, as nodes know it.
+func (w *World) api() int { return len(w.machines) }
+
+// hop is how long a message needs one way.
+func (w *World) hop() time.Duration { return w.Hop/16 + w.upTo(w.Hop) }
+
+func (w *World) loses() bool { return w.net.lossy > 0 && w.chance(1, 4) }
+
+// reaches reports whether a message of a node passes now.
+func (w *World) reaches(from, to int) bool {
+	api := w.api()
+	if (from == api || to == api) && (w.net.down > 0 || w.net.apart > 0) {
+		return false
+	}
+	return w.net.cut[from][to] == 0 && !w.loses()
+}
+
+// controls reports whether a message between a controller and the API passes.
+func (w *World) controls() bool { return w.net.down == 0 && !w.loses() }
+
+// apiHop is one way to or from the API server, which may be slow.
+func (w *World) apiHop() time.Duration {
+	if w.net.slow > 0 {
+		return w.hop() + w.upTo(w.Patience)
+	}
+	return w.hop()
+}
+
+// call asks the API server on behalf of node i: serve runs there, and then done
+// at the caller, with false where no answer came in time. A question whose
+// answer is lost, or late, was served all the same.
+func (w *World) call(i int, serve func(), done func(ok bool)) {
+	w.request(func() bool { return w.reaches(i, w.api()) }, func() bool { return w.reaches(w.api(), i) }, serve, done)
+}
+
+// command is a call of a controller.
+func (w *World) command(serve func(), done func(ok bool)) {
+	w.request(w.controls, w.controls, serve, done)
+}
+
+func (w *World) request(there, back func() bool, serve func(), done func(ok bool)) {
+	late := w.now + w.deadline()
+	if !there() {
+		if w.net.refusing > 0 {
+			late = w.now + w.hop()
+		}
+		w.at(late, func() { done(false) })
+		return
+	}
+	w.after(w.apiHop(), func() {
+		serve()
+		answer := w.now + w.apiHop()
+		if answer > late || !back() {
+			w.at(max(late, w.now), func() { done(false) })
+			return
+		}
+		w.at(answer, func() { done(true) })
+	})
+}
+
+// ask asks an agent on behalf of another: serve runs there, and then done at
+// the caller, if both ways are open.
+func (w *World) ask(from, to int, serve func() (answer func())) {
+	if !w.reaches(from, to) {
+		return
+	}
+	late := w.now + w.Profile.LostAfter()
+	w.after(w.hop(), func() {
+		w.machines[to].agent.attend(func() {
+			answer := serve()
+			if answer == nil || !w.reaches(to, from) {
+				return
+			}
+			if w.net.twice > 0 {
+				w.after(w.upTo(w.Patience), answer)
+			}
+			if back := w.hop(); w.now+back < late {
+				w.after(back, answer)
+			}
+		})
+	})
+}
