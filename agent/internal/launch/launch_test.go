@@ -485,6 +485,24 @@ func TestRunReportsAndSettles(t *testing.T) {
 	<-ended
 }
 
+// What came of an earlier Want settles nothing, even if it is told later: the
+// holder that runs may be exchanged in a moment.
+func TestAnEarlierWantSettlesNothing(t *testing.T) {
+	s := newSite(t)
+	s.Want(want())
+	first := <-s.wants
+	s.Want(want())
+	quiet := Report{Device: "watchdog0", Quiet: true}
+	s.told.Store(&told{quiet, first.number})
+	if d := cmp.Diff(quiet, s.Report()); d != "" {
+		t.Error(d)
+	}
+	s.told.Store(&told{quiet, first.number + 1})
+	if !s.Report().Settled {
+		t.Error("the newest one is not settled")
+	}
+}
+
 func TestConfigValidate(t *testing.T) {
 	good := Default()
 	good.Sysrq = "/proc/sysrq-trigger"

@@ -78,8 +78,9 @@ type Launcher struct {
 	dial func(context.Context) (manager, error)
 	list func() ([]watchdog.Candidate, error)
 
-	wants    chan Want
-	report   atomic.Pointer[Report]
+	wants    chan numbered
+	newest   atomic.Int64 // the number of the newest Want
+	told     atomic.Pointer[told]
 	launched *host.Memory[record]
 	done     *Want // the last one that was carried out
 
@@ -101,7 +102,7 @@ type manager interface {
 // watchdogs.
 func New(c Config, h host.Config, boot string, k Keeper, log *slog.Logger) *Launcher {
 	l := &Launcher{
-		cfg: c, paths: paths{Config: h}, boot: boot, log: log, keeper: k, wants: make(chan Want, 1),
+		cfg: c, paths: paths{Config: h}, boot: boot, log: log, keeper: k, wants: make(chan numbered, 1),
 		launched: host.NewMemory[record](h, "launched", boot),
 	}
 	l.dial = func(ctx context.Context) (manager, error) {
@@ -116,12 +117,28 @@ func New(c Config, h host.Config, boot string, k Keeper, log *slog.Logger) *Laun
 		tests.Apply(all, host.KernelRelease(h))
 		return all, err
 	}
-	l.report.Store(&Report{})
+	l.told.Store(&told{})
 	return l
 }
 
+// numbered is a Want and how many there have been, told what came of it.
+type numbered struct {
+	Want
+	number int64
+}
+
+type told struct {
+	Report
+	number int64
+}
+
 // Report returns how it stands.
-func (l *Launcher) Report() Report { return *l.report.Load() }
+func (l *Launcher) Report() Report {
+	t := l.told.Load()
+	r := t.Report
+	r.Settled = t.number != 0 && t.number == l.newest.Load()
+	return r
+}
 
 // Want tells the launcher what the policy asks for. Only one goroutine may call
 // it.
@@ -130,16 +147,13 @@ func (l *Launcher) Want(w Want) {
 	case <-l.wants:
 	default:
 	}
-	unsettled := l.Report()
-	unsettled.Settled = false
-	l.report.Store(&unsettled)
-	l.wants <- w
+	l.wants <- numbered{w, l.newest.Add(1)}
 }
 
 // Run launches the holder as soon as it is wanted, and brings it back whenever
 // it is gone, until ctx ends. It then leaves the holder as it is.
 func (l *Launcher) Run(ctx context.Context) {
-	var want Want
+	var want numbered
 	check := time.NewTimer(0)
 	if !check.Stop() {
 		<-check.C
@@ -153,13 +167,13 @@ func (l *Launcher) Run(ctx context.Context) {
 		case <-check.C:
 		}
 		wait := checkEvery
-		device, err := l.ensure(ctx, want)
+		device, err := l.ensure(ctx, want.Want)
 		err = errors.Join(l.look(ctx), err)
-		next := Report{Device: device, Settled: len(l.wants) == 0, Quiet: l.quiet, Keeps: l.keeps}
+		next := told{Report{Device: device, Quiet: l.quiet, Keeps: l.keeps}, want.number}
 		if err != nil {
 			next.Problem, wait = err.Error(), againAfter
 		}
-		if old := l.report.Swap(&next); old.Problem != next.Problem && err != nil && ctx.Err() == nil {
+		if old := l.told.Swap(&next); old.Problem != next.Problem && err != nil && ctx.Err() == nil {
 			l.log.Warn("the holder is not launched as wanted", "err", err)
 		}
 		check.Reset(wait)
