@@ -91,6 +91,14 @@ type job struct {
 	done  chan outcome
 }
 
+// left returns the error that the asker has left, or nil.
+func (j job) left() error {
+	if err := j.ctx.Err(); err != nil {
+		return fmt.Errorf("whoever asked for the self-test has left: %w", err)
+	}
+	return nil
+}
+
 type outcome struct {
 	reply *peerv1.SelfTestReply
 	err   error
@@ -308,10 +316,10 @@ func (t *tester) serve(ctx context.Context, j job) (*peerv1.SelfTestReply, error
 	if !j.begin || !ready(reply.Checks) {
 		return reply, nil
 	}
-	if err := j.ctx.Err(); err != nil {
-		return nil, fmt.Errorf("whoever asked for the self-test has left: %w", err)
+	if err := j.left(); err != nil {
+		return nil, err
 	}
-	status, err := t.begin(ctx)
+	status, err := t.begin(ctx, j)
 	if err != nil {
 		t.peers.SetTest(nil)
 		t.quiet()
@@ -356,7 +364,7 @@ func failing(checks []*peerv1.Check) error {
 
 // begin makes the node unarmed, finds neighbours that time it, and lets the
 // device have its last ping. What was begun is on disk before that.
-func (t *tester) begin(ctx context.Context) (hold.Status, error) {
+func (t *tester) begin(ctx context.Context, j job) (hold.Status, error) {
 	t.require(decide.ReasonSelfTest, "the watchdog is to be tested")
 	if err := t.node.Guide(ctx, true); err != nil {
 		return hold.Status{}, err
@@ -370,6 +378,9 @@ func (t *tester) begin(ctx context.Context) (hold.Status, error) {
 		return hold.Status{}, err
 	}
 	status, err := t.node.LastPing(ctx, func(f watchdog.Facts, timeout time.Duration) error {
+		if err := j.left(); err != nil {
+			return err
+		}
 		trial := &watchdog.Trial{Boot: t.boot, Key: f.Key(t.kernel), Timeout: timeout, Neighbours: names, Began: time.Now()}
 		return t.keep(func(r *watchdog.Record) { r.Trial = trial })
 	})

@@ -163,6 +163,30 @@ func TestSelfTestBegins(t *testing.T) {
 	})
 }
 
+// Whoever gives up while the node becomes unarmed gets no reset.
+func TestSelfTestEndsWithItsAsker(t *testing.T) {
+	disk := newDisk(t)
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "old", disk)
+		defer r.stop()
+		r.timing = nil // nobody answers, and the asker leaves
+		ctx, leave := context.WithTimeout(t.Context(), recruitWithin/2)
+		defer leave()
+		j := job{ctx: ctx, begin: true, done: make(chan outcome, 1)}
+		r.tester.jobs <- j
+		<-ctx.Done()
+		r.mu.Lock()
+		r.timing = []string{"n2", "n3"}
+		r.mu.Unlock()
+		for _, n := range r.timing {
+			r.tester.hear(peer.Beat{Node: n, Reply: peer.Reply{Silence: &peer.Silence{Boot: "old"}}})
+		}
+		if o := <-j.done; o.err == nil || r.pinged != 0 || r.unarmed() != "" {
+			t.Errorf("%+v, %v; T=%v, unarmed %q", o.reply, o.err, r.pinged, r.unarmed())
+		}
+	})
+}
+
 // Whatever is missing keeps the watchdog petted, and the node arms again.
 func TestSelfTestIsRefused(t *testing.T) {
 	for _, tt := range []struct {
