@@ -29,7 +29,7 @@ func (l *Launcher) impose(ctx context.Context, m configured, d systemd.DropIn) e
 	now, err := m.Apply(ctx, d)
 	if err == nil && !d.Obeyed(now) {
 		err = fmt.Errorf("it has read %s, and still pets a watchdog (runtime %v, reboot %v, kexec %v)",
-			l.dropInPath(), now.Runtime, now.Reboot, now.KExec)
+			"/"+systemd.DropInPath, now.Runtime, now.Reboot, now.KExec)
 	}
 	return err
 }

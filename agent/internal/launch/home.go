@@ -80,7 +80,7 @@ func (n nursery) running(_ context.Context, r record) (bool, error) {
 		return false, nil
 	}
 	name, err := os.ReadFile(filepath.Join(n.proc, fmt.Sprint(r.PID), "comm"))
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) { // it may end while it is read
 		return false, nil
 	}
 	return strings.TrimSpace(string(name)) == comm(filepath.Base(n.binary)), err

@@ -23,6 +23,13 @@ func (p paths) hostBinary() string         { return filepath.Join("/", p.State, 
 // here is a file of the host as this process names it.
 func (p paths) here(path string) string { return filepath.Join(p.Root, path) }
 
+// hasFirst reports whether the host has a firstDevice, which another can be bound
+// to.
+func (p paths) hasFirst() bool {
+	_, err := os.Lstat(p.here(firstDevice))
+	return err == nil
+}
+
 func (p paths) roots() watchdog.Roots {
 	return watchdog.Roots{Sys: p.here("sys"), Dev: p.here("dev"), Proc: p.here("proc")}
 }
@@ -35,8 +42,8 @@ func (l *Launcher) holderConfig(c watchdog.Choice, service bool) hold.Config {
 	h.Sysrq, h.Outlives = l.cfg.Sysrq, service
 	if service {
 		h.Device = c.Path
-		if l.bound(c) {
-			h.Device = firstDevice
+		if l.paths.hasFirst() {
+			h.Device = firstDevice // to which the service's start binds c.Path
 		}
 		h.Marker, h.Socket = l.paths.hostRun(markerName), l.paths.hostRun(socketName)
 		return h
@@ -46,13 +53,6 @@ func (l *Launcher) holderConfig(c watchdog.Choice, service bool) hold.Config {
 	h.BootID = l.paths.here(h.BootID)
 	h.ProcRoot, h.SysRoot = l.paths.roots().Proc, l.paths.roots().Sys
 	return h
-}
-
-// bound reports whether a service gets the device as its firstDevice. Where the host has no such file, there is
-// nothing to bind it to.
-func (l *Launcher) bound(c watchdog.Choice) bool {
-	_, err := os.Lstat(l.paths.here(firstDevice))
-	return err == nil && c.Path != ""
 }
 
 // gating reports whether a holder must be left alone: what it says, or, where it
@@ -74,8 +74,9 @@ func (l *Launcher) gating(s hold.State, running bool) bool {
 	return false
 }
 
-// last is the state of a holder that is gone, which binds its successor; unknown
-// where none does: a successor that finds it makes nothing worse.
+// last is the state that a holder which is gone has left, and which binds its
+// successor. StateUnknown binds none: there is no marker of this boot, or one
+// that makes no sense.
 func (l *Launcher) last() hold.State {
 	r, _ := l.marker()
 	return r.State

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// lookAgain is how often systemd is asked whether it stays off the watchdogs.
+	// lookAgain is how often systemd is asked whether it stays off the watchdog.
 	lookAgain = 10 * time.Second
 	// loudAgain is the pause before one that did not obey is told again: each
 	// time it reads all units anew.
@@ -25,7 +25,7 @@ const (
 // does not tell.
 var errLoud = errors.New("systemd would ping the watchdog with no roll to allow it, when it reboots the host or finds it free")
 
-// look makes sure, from time to time, that systemd stays off the watchdogs, and
+// look makes sure, from time to time, that systemd stays off the watchdog, and
 // sees whether it keeps the holder's. What it has said counts on while it does
 // not answer.
 func (l *Launcher) look(ctx context.Context) error {
@@ -48,7 +48,7 @@ func (l *Launcher) look(ctx context.Context) error {
 		}
 	}
 	if err != nil && l.quiet && !errors.Is(err, errLoud) {
-		l.log.Warn("systemd does not tell whether it stays off the watchdogs, as it was told to", "err", err)
+		l.log.Warn("systemd does not tell whether it stays off the watchdog, as it was told to", "err", err)
 		err = nil
 	}
 	l.quiet, l.loud, l.looked = err == nil, nil, time.Now()
@@ -130,7 +130,7 @@ func (l *Launcher) loosen(ctx context.Context) error {
 		err = l.reload(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("give systemd its watchdogs back: %w: remove %s from the host, and run `systemctl daemon-reload`",
+		return fmt.Errorf("give systemd its watchdogs back: %w: remove /%s from the host, and run `systemctl daemon-reload`",
 			err, systemd.DropInPath)
 	}
 	return nil
