@@ -96,11 +96,13 @@ func Remove(ctx context.Context, m manager, s Site) error {
 	return nil
 }
 
+// remove removes a file. A file system that cannot be written says so even of one
+// that is not there.
 func remove(file string) error {
-	if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return nil
+	return os.Remove(file)
 }
 
 // args are the settings of a gate in words of its command line.

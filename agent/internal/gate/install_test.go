@@ -3,13 +3,16 @@ package gate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/picket-dev/picket/systemd"
 )
@@ -259,6 +262,40 @@ func TestRemoveOfALinkedUnit(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"disable picket-gate.service"}, m.called()); diff != "" {
 		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
+	if got := files(t, s); len(got) > 0 {
+		t.Errorf("left on the host: %v", got)
+	}
+}
+
+// In a pod of the DaemonSet the host's /etc is read-only: what systemd has removed
+// there is gone, whatever such a file system says of it.
+func TestRemoveWhereEtcIsReadOnly(t *testing.T) {
+	s, m := site(t, "etc/systemd/system")
+	etc := filepath.Join(s.Root, "etc")
+	removed := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with its mounts
+		err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS)
+		if err == nil {
+			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+		}
+		if err == nil {
+			err = unix.Mount(etc, etc, "", unix.MS_BIND, "")
+		}
+		if err == nil {
+			err = unix.Mount("", etc, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
+		}
+		if err != nil {
+			removed <- fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+			return
+		}
+		removed <- errors.Join(Install(t.Context(), m, s, settings()), Remove(t.Context(), m, s))
+	}()
+	if err := <-removed; errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("needs a mount namespace, so root:", err)
+	} else if err != nil {
+		t.Error(err)
 	}
 	if got := files(t, s); len(got) > 0 {
 		t.Errorf("left on the host: %v", got)
