@@ -38,13 +38,19 @@ func main() {
 			fmt.Fprintln(os.Stderr, "sim:", err)
 			os.Exit(2)
 		}
-		_ = pprof.StartCPUProfile(f)
-		defer pprof.StopCPUProfile()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			fmt.Fprintln(os.Stderr, "sim:", err)
+			os.Exit(2)
+		}
 	}
+	status := 0
 	if o.seed >= 0 {
-		os.Exit(one(uint64(o.seed), o.trace))
+		status = one(uint64(o.seed), o.trace)
+	} else {
+		status = many(o)
 	}
-	os.Exit(many(o))
+	pprof.StopCPUProfile()
+	os.Exit(status)
 }
 
 // one runs one seed as it is.

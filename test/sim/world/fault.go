@@ -184,7 +184,7 @@ var themes = [][]FaultKind{ //nolint:gochecknoglobals // a table
 func (s *Setting) drawFaults(d dice) {
 	r := s.Profile.RollInterval
 	kinds := themes[d.IntN(len(themes))]
-	count := 1 + d.IntN(4)
+	count := pick(d, 1, 1, 2, 2, 3, 4)
 	if d.chance(1, 4) {
 		kinds = nil
 		for range 1 + d.IntN(5) {
@@ -192,14 +192,14 @@ func (s *Setting) drawFaults(d dice) {
 		}
 		count = 1 + d.IntN(6)
 	}
-	begin := 2 * r
+	begin := 3 * r / 2
 	if s.Cold {
 		begin = 0
 	}
 	last := begin
 	victim := d.IntN(s.Nodes)
 	for k := range count {
-		f := Fault{Kind: kinds[0], At: begin + d.upTo(5*r), Node: victim, Peer: d.IntN(s.Nodes)}
+		f := Fault{Kind: kinds[0], At: begin + d.upTo(3*r), Node: victim, Peer: d.IntN(s.Nodes)}
 		if k > 0 {
 			f.Kind = pick(d, kinds...)
 		}
@@ -210,7 +210,7 @@ func (s *Setting) drawFaults(d dice) {
 			f.On = pick(d, Suspected, Suspected, Refutes, Withheld, Withheld, Withheld, Quarantined, Quarantined, Tainted, Unarmed, EpochChange)
 			f.At, f.Its = pick(d, 0, d.upTo(r/8), d.upTo(2*r)), d.chance(2, 3)
 		}
-		f.For = pick(d, r/8+d.upTo(r/4), r+d.upTo(r), s.Profile.RollLife+d.upTo(2*r), 2*s.Profile.RollLife+d.upTo(4*r))
+		f.For = pick(d, r/8+d.upTo(r/4), r/8+d.upTo(r/4), r+d.upTo(r), r+d.upTo(r), s.Profile.RollLife+d.upTo(2*r), s.Profile.RollLife+d.upTo(2*r), 2*s.Profile.RollLife+d.upTo(4*r))
 		if f.Kind == PowerCut && d.chance(1, 2) {
 			f.For = 0
 		}
@@ -220,8 +220,8 @@ func (s *Setting) drawFaults(d dice) {
 		s.Faults = append(s.Faults, f)
 	}
 	slices.SortStableFunc(s.Faults, func(a, b Fault) int { return int(a.At - b.At) })
-	s.Span = last + d.upTo(4*r)
+	s.Span = last + r/4 + d.upTo(r)
 	if slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.On >= Withheld && f.On <= Tainted }) {
-		s.Span += 6 * r // so that what they wait for can come about
+		s.Span += 4 * r // so that what they wait for can come about
 	}
 }

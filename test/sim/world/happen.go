@@ -492,6 +492,17 @@ func (w *World) prove(k int, f plan.Fence) {
 	w.setFence(k, f)
 }
 
+// takeBack lets humans see that they were wrong.
+func (w *World) takeBack() {
+	for k := range w.store.fences {
+		if f := w.store.fences[k].value; f != nil && w.judge.false[f.Proof] {
+			next := *f
+			next.Proof, next.ProofBy = "", ""
+			w.setFence(k, next)
+		}
+	}
+}
+
 // vandalize is what people and programs do to objects that are not theirs.
 func (w *World) vandalize(f Fault) {
 	o := w.store.nodes[f.Node].value

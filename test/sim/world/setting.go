@@ -71,10 +71,10 @@ func pick[T any](d dice, of ...T) T { return of[d.IntN(len(of))] }
 // Draw returns the setting of a seed.
 func Draw(seed uint64) Setting {
 	d := newDice(seed, 0)
-	s := Setting{Seed: seed, Nodes: pick(d, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 2, 6, 7), Profile: drawProfile(d)}
+	s := Setting{Seed: seed, Nodes: pick(d, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 5, 2, 6, 3, 3, 3, 7), Profile: drawProfile(d)}
 	r := s.Profile.RollInterval
-	s.Spare = pick(d, 0, 0, 0, 0, 0, 0, 0, 1)
-	s.Cold = d.chance(1, 10)
+	s.Spare = pick(d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1)
+	s.Cold = d.chance(1, 16)
 	s.Hop = pick(d, r/200, r/200, r/50, r/20)
 	s.Patience = pick(d, r/2, r)
 	s.Lag = pick(d, r/100, r/100, r/20, r/4)
@@ -93,7 +93,7 @@ func Draw(seed uint64) Setting {
 // drawProfile returns a profile with few reads in a roll's life, in which each
 // term of the wait counts: what is long in it is long against the roll interval.
 func drawProfile(d dice) timing.Profile {
-	r := pick(d, 800*time.Millisecond, time.Second, 1500*time.Millisecond)
+	r := pick(d, 400*time.Millisecond, 500*time.Millisecond, 500*time.Millisecond, time.Second)
 	p := timing.Profile{
 		Heartbeat: r, Misses: 2, RollInterval: r, RollLife: pick(d, 4*r, 4*r, 4*r, 6*r),
 		RealTimeout: pick(d, 3*r/2, 2*r, 4*r), GateReads: pick(d, 5, 5, 6),

@@ -135,9 +135,7 @@ func (w *World) heal() {
 	w.healed = true
 	w.say("", "all faults are over")
 	w.waiting = nil
-	deaf := w.net
 	w.net = newNet(len(w.machines))
-	_ = deaf
 	w.policy = w.Policy
 	w.policy.Profile = w.judge.profile(w.Profile)
 	if w.store.roll != nil {
@@ -147,12 +145,18 @@ func (w *World) heal() {
 	for _, m := range w.machines {
 		m.heal()
 	}
+	w.takeBack()
 	w.healControllers()
 	limit := w.now + w.limit()
 	var look func()
 	look = func() {
 		if w.store.roll != nil && w.store.roll.Broken != "" {
 			w.policy.ResumeHistory = w.store.roll.History
+		}
+		for _, m := range w.machines {
+			if m.on && m.hung && !m.dog.running {
+				m.heal()
+			}
 		}
 		why := w.unsettled()
 		switch {
@@ -164,5 +168,5 @@ func (w *World) heal() {
 			w.after(w.Profile.RollInterval/2, look)
 		}
 	}
-	w.after(w.Profile.RollInterval/2, look)
+	w.after(w.Profile.RollInterval, look)
 }
