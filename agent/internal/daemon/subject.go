@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -155,14 +156,17 @@ func (u under) Guide(ctx context.Context, unarmed bool) error {
 	}
 }
 
-// LastPing lets the holder test its device, after before has agreed to T.
+// LastPing lets the holder test its device, after before has agreed to T. The
+// device is that of the holder which tests: the last one may just be exchanged.
 func (u under) LastPing(ctx context.Context, before func(watchdog.Facts, time.Duration) error) (hold.Status, error) {
-	f := u.d.keeper.Peek().Device
-	t := u.timeout(f)
-	if err := before(f, t); err != nil {
-		return hold.Status{}, err
-	}
-	s, err := u.d.keeper.test(ctx, t)
+	s, err := u.d.keeper.test(ctx, func(s hold.Status) (time.Duration, error) {
+		f := u.d.tests.facts(s.Device)
+		if f.Identity == "" {
+			return 0, errors.New("the holder has no usable watchdog: see picket-agent watchdog")
+		}
+		t := u.timeout(f)
+		return t, before(f, t)
+	})
 	s.Device = u.d.tests.facts(s.Device)
 	return s, err
 }
@@ -215,15 +219,20 @@ func (d *Daemon) guideAgain(ctx context.Context) {
 	}
 }
 
-// test lets the holder test its device. After an error of the connection the
-// holder says whether it does.
-func (k *keeper) test(ctx context.Context, t time.Duration) (hold.Status, error) {
+// test lets the holder test its device for the T that its status leads to. After
+// an error of the connection the holder says whether it does.
+func (k *keeper) test(ctx context.Context, agree func(hold.Status) (time.Duration, error)) (hold.Status, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, err := k.ask(ctx); err != nil {
+	s, err := k.ask(ctx)
+	if err != nil {
 		return hold.Status{}, err
 	}
-	s, err := k.client.Test(ctx, t)
+	t, err := agree(s)
+	if err != nil {
+		return hold.Status{}, err
+	}
+	s, err = k.client.Test(ctx, t)
 	if err != nil {
 		if again, trouble := k.ask(ctx); trouble == nil && again.State == hold.Testing && !again.LastPet.IsZero() {
 			return again, nil
