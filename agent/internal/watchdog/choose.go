@@ -63,11 +63,8 @@ type Choice struct {
 	// Name is the kernel's name of the chosen device; empty: none is usable
 	// as things are.
 	Name string
-	// Path and Number are the device node's.
-	Path   string
-	Number uint64
-	// Facts are the device's, with the κ to count with.
-	Facts Facts
+	// Path is the device node.
+	Path string
 	// Timeout is the T for the profile in force: the longest with κT within
 	// RealTimeout, or the device's minimum.
 	Timeout time.Duration
@@ -292,8 +289,7 @@ func (p Preference) choice(candidates []Candidate, best int) Choice {
 	c := candidates[best]
 	f := c.Facts()
 	t := p.timeout(f)
-	choice := Choice{Name: c.Name, Path: c.Path, Number: c.Number, Facts: f, Timeout: t,
-		TakeOver: c.keptByInit() && !p.ours(c)}
+	choice := Choice{Name: c.Name, Path: c.Path, Timeout: t, TakeOver: c.keptByInit() && !p.ours(c)}
 	choice.Why = fmt.Sprintf("T=%v κ=%s", t, Kappa(f.Kappa))
 	if kt := f.RealTimeout(t); kt > p.Profile.RealTimeout {
 		choice.Why += fmt.Sprintf(": resets after %v, not within the profile's %v, and a fence waits that much longer", kt, p.Profile.RealTimeout)

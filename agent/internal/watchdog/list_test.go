@@ -89,7 +89,7 @@ func TestIPMIOutsideTheCore(t *testing.T) {
 	}
 	c.Path = "/dev/watchdog"
 	choice, _ := Choose([]Candidate{c}, Preference{Profile: timing.Standard()})
-	if choice.Path != "/dev/watchdog" || choice.Facts.Kappa != UnknownKappa {
+	if choice.Path != "/dev/watchdog" || c.Facts().Kappa != UnknownKappa {
 		t.Errorf("%+v", choice)
 	}
 
@@ -132,7 +132,7 @@ func FuzzList(f *testing.F) {
 		choice, verdicts := Choose(all, Preference{Outlives: true, Profile: timing.Standard()})
 		c := verdicts[0].Candidate
 		bad := c.Trouble != "" || c.Number != unix.Mkdev(1, 3) || !slices.Contains([]Answer{Unknown, No}, c.Active)
-		if choice.Name != "" && (bad || choice.Timeout <= 0 || choice.Facts.CheckTimeout(choice.Timeout) != nil) {
+		if choice.Name != "" && (bad || choice.Timeout <= 0 || c.Facts().CheckTimeout(choice.Timeout) != nil) {
 			t.Errorf("%+v was chosen of %+v", choice, c)
 		}
 	})
