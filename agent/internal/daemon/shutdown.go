@@ -123,18 +123,16 @@ func (d *Daemon) attend(ctx context.Context) error {
 	broke := make(chan error, 1)
 	begins := newMailbox[struct{}]()
 	go func() { broke <- login.WatchShutdown(ctx, func() { begins.put(struct{}{}) }) }()
-	var awake io.Closer
-	defer func() {
-		if awake != nil {
-			_ = awake.Close()
-		}
-	}()
+	awake := &vigil{block: func() (io.Closer, error) {
+		return login.Block(ctx, systemd.Sleep, "the watchdog resets a node that sleeps")
+	}}
+	defer func() { _ = awake.keep(false) }()
 	for {
 		select {
 		case err := <-broke:
 			return err
 		case armed := <-d.armed:
-			if awake, err = stayAwake(ctx, login, awake, armed); err != nil {
+			if err := awake.keep(armed); err != nil {
 				d.log.Warn("an armed node can be put to sleep, and resets when it wakes", "err", err)
 			}
 		case <-begins:
@@ -147,14 +145,29 @@ func (d *Daemon) attend(ctx context.Context) error {
 	}
 }
 
-// stayAwake takes the inhibitor against sleep while the node is armed, and gives
-// it up when it is not.
-func stayAwake(ctx context.Context, login *systemd.Login, held io.Closer, armed bool) (io.Closer, error) {
-	switch {
-	case armed && held == nil:
-		return login.Block(ctx, systemd.Sleep, "the watchdog resets a node that sleeps")
-	case !armed && held != nil:
-		return nil, held.Close()
+// A vigil keeps an armed node from being put to sleep.
+type vigil struct {
+	block func() (io.Closer, error)
+	armed bool
+	held  io.Closer // nil while there is no inhibitor
+}
+
+// keep takes the inhibitor when the node is armed, and gives it up when it is not
+// any more. One that was refused is asked for again with the next arming only.
+func (v *vigil) keep(armed bool) error {
+	if armed == v.armed {
+		return nil
 	}
-	return held, nil
+	v.armed = armed
+	held := v.held
+	v.held = nil
+	switch {
+	case armed:
+		var err error
+		v.held, err = v.block()
+		return err
+	case held != nil:
+		return held.Close()
+	}
+	return nil
 }

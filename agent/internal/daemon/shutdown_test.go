@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/picket-dev/picket/agent/decide"
 	"github.com/picket-dev/picket/agent/internal/hold"
@@ -88,5 +90,31 @@ func TestA13_AnUninstallTakesTheHolderAlongOrSaysWhyNot(t *testing.T) {
 				t.Errorf("the holder: %v; said %q", err, said.String())
 			}
 		})
+	}
+}
+
+// Every verdict says whether the node is armed; logind hears of the changes.
+func TestTheVigilAsksOnce(t *testing.T) {
+	refused := errors.New("refused")
+	var asked []error
+	v := &vigil{block: func() (io.Closer, error) {
+		if len(asked) == 0 {
+			asked = append(asked, refused)
+			return nil, refused
+		}
+		asked = append(asked, nil)
+		return io.NopCloser(nil), nil
+	}}
+	var said []error
+	for _, armed := range []bool{false, true, true, false, false, true, true, false} {
+		if err := v.keep(armed); err != nil {
+			said = append(said, err)
+		}
+		if v.held != nil && !armed {
+			t.Error("an unarmed node may not sleep")
+		}
+	}
+	if d := cmp.Diff([]error{refused, nil}, asked, cmpopts.EquateErrors()); d != "" || len(said) != 1 {
+		t.Errorf("said %v; asked (-want +got):\n%s", said, d)
 	}
 }
