@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// askWithin bounds a question to systemd on the way out: logind lets a
-	// shutdown wait for as long, by default.
+	// askWithin bounds a question to systemd on the way out, and one to logind:
+	// that lets a shutdown wait for as long, by default.
 	askWithin = 5 * time.Second
 	// busAgain is the pause before a bus that broke is tried again, noBusAgain
 	// before one that is not there is.
@@ -115,7 +115,12 @@ func (d *Daemon) attend(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = login.Close() }()
-	delay, err := login.Delay(ctx, systemd.Shutdown, "gives the watchdog its long timeout first")
+	inhibit := func(ask func(context.Context, string, string) (io.Closer, error), what, why string) (io.Closer, error) {
+		ctx, cancel := context.WithTimeout(ctx, askWithin)
+		defer cancel()
+		return ask(ctx, what, why)
+	}
+	delay, err := inhibit(login.Delay, systemd.Shutdown, "gives the watchdog its long timeout first")
 	if err != nil {
 		return err
 	}
@@ -124,7 +129,7 @@ func (d *Daemon) attend(ctx context.Context) error {
 	begins := newMailbox[struct{}]()
 	go func() { broke <- login.WatchShutdown(ctx, func() { begins.put(struct{}{}) }) }()
 	awake := &vigil{block: func() (io.Closer, error) {
-		return login.Block(ctx, systemd.Sleep, "the watchdog resets a node that sleeps")
+		return inhibit(login.Block, systemd.Sleep, "the watchdog resets a node that sleeps")
 	}}
 	defer func() { _ = awake.keep(false) }()
 	for {
