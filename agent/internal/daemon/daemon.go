@@ -228,19 +228,20 @@ func (d *Daemon) charge(v decide.Verdict) bool {
 
 // answer tells the peer server what to say from now on.
 func (d *Daemon) answer(v decide.Verdict) {
-	a := peer.Answers{Best: v.Relay, Own: v.Memory.Roll, RelayFor: d.life()}
+	a := peer.Answers{Best: v.Relay, Own: v.Memory.Roll, RelayFor: d.profile().RollLife}
 	if !reflect.DeepEqual(a, d.answered) {
 		d.server.SetAnswers(a)
 		d.answered = a
 	}
 }
 
-// life is L, or the standard profile's before the controller has spoken.
-func (d *Daemon) life() time.Duration {
+// profile is the one in force, or the standard one before the controller has
+// spoken.
+func (d *Daemon) profile() timing.Profile {
 	if s := d.spec.Load(); s != nil {
-		return s.Timing.Resolve(timing.Standard()).RollLife
+		return s.Timing.Resolve(timing.Standard())
 	}
-	return timing.Standard().RollLife
+	return timing.Standard()
 }
 
 // ask sends the questions of a verdict; the answers come back as events.

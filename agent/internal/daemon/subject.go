@@ -18,7 +18,6 @@ import (
 	"github.com/picket-dev/picket/agent/internal/peer"
 	"github.com/picket-dev/picket/agent/internal/watchdog"
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
-	"github.com/picket-dev/picket/proto/timing"
 )
 
 // SelfTest answers `picket-agent watchdog self-test`.
@@ -101,17 +100,13 @@ func (u under) device() *peerv1.Check {
 
 // timeout is T as the node would be armed with.
 func (u under) timeout(f watchdog.Facts) time.Duration {
-	bound := timing.Standard().RealTimeout
-	if s := u.d.spec.Load(); s != nil {
-		bound = s.Timing.Resolve(timing.Standard()).RealTimeout
-	}
-	return f.ChooseTimeout(bound)
+	return f.ChooseTimeout(u.d.profile().RealTimeout)
 }
 
 func (u under) heard() *peerv1.Check {
 	names, answer := u.Neighbours(), 0
 	for _, n := range names {
-		if at, ok := u.d.client.Answered(n); ok && at.Age(clock.Now()) < u.d.lostAfter() {
+		if at, ok := u.d.client.Answered(n); ok && at.Age(clock.Now()) < u.d.profile().LostAfter() {
 			answer++
 		}
 	}
@@ -120,14 +115,6 @@ func (u under) heard() *peerv1.Check {
 		c.What += fmt.Sprintf(", and %d must time the test", timekeepers)
 	}
 	return c
-}
-
-// lostAfter is how old a neighbour's last answer may be.
-func (d *Daemon) lostAfter() time.Duration {
-	if s := d.spec.Load(); s != nil {
-		return s.Timing.Resolve(timing.Standard()).LostAfter()
-	}
-	return timing.Standard().LostAfter()
 }
 
 // Guide tells the core the controller's word anew.
