@@ -262,9 +262,9 @@ func (m *Machine) disarm() (Action, error) {
 //
 // A coasting holder leaves at once, without a magic close. The kernel pings once
 // when the last descriptor goes: with this process, or, where the FD store has
-// another, when the service manager discards that. systemd does so as it stops
-// the service, which in a shutdown it will, so the u of the long T must count
-// one ping even where the holder outlives its agent. A successor that coasts
+// another, when the service manager discards that. systemd does so at the end of
+// a shutdown at the latest, so the u of the long T must count one ping even
+// where the holder outlives its agent. A successor that coasts
 // never opens the device again, so that it is one at most.
 func (m *Machine) Terminate(now timing.Instant) (Action, error) {
 	m.checked, m.leaving = now, true
