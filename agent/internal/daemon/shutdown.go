@@ -37,8 +37,8 @@ func (d *Daemon) farewell(ctx context.Context) decide.Event {
 	return decide.Stop{Uninstall: d.config.Holder.Launch != launch.External && s != nil && !s.Outlives}
 }
 
-// shuttingDown reports whether the host shuts down in order: a unit of ours has
-// left its mark, or systemd says so.
+// shuttingDown reports whether the host shuts down in order: somebody has left the
+// mark, or systemd says so.
 func (d *Daemon) shuttingDown(ctx context.Context) bool {
 	if host.ShuttingDown(d.config.host()) {
 		return true
@@ -46,11 +46,14 @@ func (d *Daemon) shuttingDown(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	m, err := d.systemd(ctx)
-	if err != nil {
+	if errors.Is(err, systemd.ErrAbsent) {
 		return false
 	}
-	defer m.Close()
-	stopping, err := m.Stopping(ctx)
+	stopping := false
+	if err == nil {
+		defer m.Close()
+		stopping, err = m.Stopping(ctx)
+	}
 	if err != nil {
 		d.log.Warn("cannot tell whether the host shuts down: taking this for a restart of the agent", "err", err)
 	}

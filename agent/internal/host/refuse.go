@@ -119,8 +119,8 @@ func parseHypervisorFlag(cpuinfo []byte) bool {
 	return false
 }
 
-// ShuttingDown reports whether the host shuts down in order: a unit of ours that
-// is stopped before all others has left its mark.
+// ShuttingDown reports whether somebody has left the mark that the host shuts
+// down in order: a host's own shutdown script, where there is no systemd to ask.
 func ShuttingDown(c Config) bool {
 	_, err := os.Lstat(c.path(c.Run, "shutdown"))
 	return err == nil
