@@ -48,6 +48,14 @@ check: generate-check lint race ## Run what CI runs before the tests: generated 
 race: ## Run the unit tests under the race detector
 	CGO_ENABLED=1 go test -race $(UNIT)
 
+.PHONY: model
+model: ## Check the protocol with Spin: every rule, and every rule broken (spin, gcc; up to 5 min)
+	go run ./test/model
+
+.PHONY: model-full
+model-full: ## The same with the large cases (9 GB of memory; up to 1 h)
+	go run ./test/model -full
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	@targets=$$(grep -rHoE --include='*_test.go' '^func Fuzz\w+' . | sed -E 's,^(.*)/[^/]*:func ,\1 ,') \
