@@ -61,7 +61,5 @@ the kubelet from starting in the end.
 	f.DurationVar(&c.Bound, "bound", c.Bound, "the longest hold")
 	f.DurationVar(&c.Silence, "silence", c.Silence, "the longest hold without an answer about the node")
 	f.DurationVar(&c.LocalSilence, "local-silence", c.LocalSilence, "the same where the API has a loopback address")
-	f.DurationVar(&c.Poll, "poll", c.Poll, "the pause between two questions")
-	f.DurationVar(&c.Deadline, "deadline", c.Deadline, "the longest time for one question")
 	return cmd
 }

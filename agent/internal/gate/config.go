@@ -49,7 +49,6 @@ func Default() Config {
 			"/var/lib/rancher/k3s/agent/kubelet.kubeconfig",  // k3s
 			"/var/lib/rancher/rke2/agent/kubelet.kubeconfig", // RKE2
 			"/var/lib/k0s/kubelet.conf",                      // k0s
-
 		},
 		Bound:        3 * time.Minute,
 		Silence:      20 * time.Second,
