@@ -66,6 +66,7 @@ const (
 	HolderPause
 	HolderStall // one slow ping
 	StallAndHang
+	LastGasp // as StallAndHang, at the last instant of its deadline
 	DeviceFails
 	Shutdown     // in order
 	ShutdownHang // the same, and it hangs
@@ -99,7 +100,7 @@ func (k FaultKind) String() string {
 		"power cut", "fast reboot", "kernel hang", "kernel hang with an unclean close", "isolated", "heartbeats unanswered",
 		"cut towards the API", "cut from the API", "cut towards a peer", "peers' port blocked", "API down", "API away from nodes",
 		"API refuses", "API slow", "messages lost", "answers twice", "agent crashes", "agent dies in a verdict", "agent paused", "agent upgraded",
-		"holder crashes", "holder paused", "slow ping", "slow ping and kernel hang", "device fails", "shutdown", "shutdown hangs",
+		"holder crashes", "holder paused", "slow ping", "slow ping and kernel hang", "last gasp", "device fails", "shutdown", "shutdown hangs",
 		"link down", "storage link down", "kubelet hangs", "leader crashes", "leader paused", "rival leader", "watch breaks",
 		"policy retuned", "policy observes", "node excluded", "fencing paused", "fence asked for", "fence deleted", "fence removed by force",
 		"true proof", "false proof", "foreign taint", "our taints removed", "Roll deleted", "Roll restored", "Node deleted", "node joins",
@@ -180,8 +181,74 @@ var themes = [][]FaultKind{ //nolint:gochecknoglobals // a table
 	{WatchBreaks, Isolate, LeaderCrash},
 }
 
-// drawFaults draws what goes wrong: a theme, or any kinds at all (swarm).
+// drawFaults draws what goes wrong: a siege, a theme, or any kinds at all
+// (swarm).
 func (s *Setting) drawFaults(d dice) {
+	if !s.Cold && d.chance(2, 5) {
+		s.drawSiege(d)
+	} else {
+		s.drawTheme(d)
+	}
+	slices.SortStableFunc(s.Faults, func(a, b Fault) int { return int(a.At - b.At) })
+	r := s.Profile.RollInterval
+	for _, f := range s.Faults {
+		if f.On == NoMoment {
+			s.Span = max(s.Span, f.At+f.For)
+		}
+	}
+	s.Span += r/4 + d.upTo(r)
+}
+
+// drawSiege draws a fence against a node that lives, and what keeps it from
+// hearing of it, at just the wrong moments.
+func (s *Setting) drawSiege(d dice) {
+	r, life := s.Profile.RollInterval, s.Profile.RollLife
+	victim := d.IntN(s.Nodes)
+	begin := r + d.upTo(2*r)
+	long := life + 2*r
+	add := func(f Fault) {
+		f.Node, f.Peer = victim, d.IntN(s.Nodes)
+		s.Faults = append(s.Faults, f)
+	}
+	// What changes the promise just before.
+	if d.chance(1, 2) {
+		add(Fault{Kind: pick(d, Upgrade, Upgrade, Retune, Retune, Shutdown, ShutdownHang, DeviceFails, AgentCrash, AgentDies, APISlow, Observe), At: max(0, begin+d.upTo(2*r)-r), For: pick(d, r/4, r, life)})
+	}
+	ask, on := HumanFence, NoMoment
+	switch d.IntN(8) {
+	case 0, 1: // nobody hears it, and it cannot speak
+		ask = Silence
+		add(Fault{Kind: pick(d, CutOut, CutOut, CutIn), At: begin + d.upTo(r), For: long + 6*r})
+		s.Span = begin + 6*r
+	case 2:
+		on, begin = Unarmed, d.upTo(r/2)
+	default:
+	}
+	s.Span += begin + life + s.Profile.PetDelay + r
+	add(Fault{Kind: ask, On: on, At: begin, For: s.Span - begin})
+	// What keeps it from hearing.
+	if d.chance(7, 8) {
+		add(Fault{Kind: pick(d, Isolate, Isolate, CutIn, CutIn, CutOut, CutPeer), On: Withheld, Its: true, At: pick(d, 0, 0, d.upTo(r/4)), For: long})
+	}
+	// What makes it live on.
+	if d.chance(3, 4) {
+		add(Fault{
+			Kind: pick(d, Hang, HangAndClose, StallAndHang, StallAndHang, LastGasp, LastGasp, LastGasp, LastGasp, HolderPause, HolderCrash, AgentCrash, FastReboot),
+			On:   Withheld, Its: true, At: d.upTo(life + s.Profile.PetDelay), For: pick(d, r/4, r, long),
+		})
+	}
+	for d.chance(1, 3) {
+		on := pick(d, NoMoment, Withheld, Quarantined)
+		at := d.upTo(r)
+		if on == NoMoment {
+			at += begin
+		}
+		add(Fault{Kind: FaultKind(d.IntN(int(lastFault))), On: on, At: at, For: pick(d, r/4, r, life)})
+	}
+}
+
+// drawTheme draws faults that meet by chance.
+func (s *Setting) drawTheme(d dice) {
 	r := s.Profile.RollInterval
 	kinds := themes[d.IntN(len(themes))]
 	count := pick(d, 1, 1, 2, 2, 3, 4)
@@ -196,7 +263,6 @@ func (s *Setting) drawFaults(d dice) {
 	if s.Cold {
 		begin = 0
 	}
-	last := begin
 	victim := d.IntN(s.Nodes)
 	for k := range count {
 		f := Fault{Kind: kinds[0], At: begin + d.upTo(3*r), Node: victim, Peer: d.IntN(s.Nodes)}
@@ -214,14 +280,9 @@ func (s *Setting) drawFaults(d dice) {
 		if f.Kind == PowerCut && d.chance(1, 2) {
 			f.For = 0
 		}
-		if f.On == NoMoment {
-			last = max(last, f.At+f.For)
+		if f.On >= Withheld && f.On <= Tainted {
+			s.Span = 8 * r // so that what it waits for can come about
 		}
 		s.Faults = append(s.Faults, f)
-	}
-	slices.SortStableFunc(s.Faults, func(a, b Fault) int { return int(a.At - b.At) })
-	s.Span = last + r/4 + d.upTo(r)
-	if slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.On >= Withheld && f.On <= Tainted }) {
-		s.Span += 4 * r // so that what they wait for can come about
 	}
 }

@@ -19,7 +19,7 @@ func (w *World) happen(f Fault) {
 	}
 	switch f.Kind {
 	case PowerCut, FastReboot, Hang, HangAndClose, AgentCrash, AgentDies, AgentPause, Upgrade, HolderCrash, HolderPause,
-		HolderStall, StallAndHang, DeviceFails, Shutdown, ShutdownHang, LinkDown, StorageDown, KubeletHang:
+		HolderStall, StallAndHang, LastGasp, DeviceFails, Shutdown, ShutdownHang, LinkDown, StorageDown, KubeletHang:
 		w.machines[f.Node].happen(f)
 	case Isolate, Silence, CutOut, CutIn, CutPeer, Blockade, APIDown, APIApart, APIRefuse, APISlow, Lossy, Twice:
 		w.befall(f)
@@ -87,9 +87,10 @@ func (m *machine) happen(f Fault) {
 		if m.holder != nil && !m.holder.stalled {
 			m.holder.pause(f.For)
 		}
+	case LastGasp:
+		m.stall, m.stallEnd, m.gasp = m.Profile.PetDelay, true, true
 	case HolderStall, StallAndHang:
-		m.sick(f.For + m.Profile.RealTimeout)
-		m.stall = m.upTo(2 * m.Profile.PetDelay)
+		m.stall = pick(m.dice, m.Profile.PetDelay, m.Profile.PetDelay, m.upTo(m.Profile.PetDelay), m.Profile.PetDelay+m.upTo(3*m.Profile.PetDelay))
 		m.stallEnd = f.Kind == StallAndHang
 	case DeviceFails:
 		m.sick(f.For)

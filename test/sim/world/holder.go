@@ -62,13 +62,40 @@ func (h *holder) tick() {
 		h.plan(h.pausedUntil)
 		return
 	}
+	if h.m.gasp && h.waits() {
+		return
+	}
 	action, err := h.core.Tick(h.clock())
-	if action.Act == seam.Ping && h.m.stall > 0 {
+	if action.Act == seam.Ping && h.m.stall > 0 && (!h.m.gasp || h.last()) {
 		h.slow(action)
 		return
 	}
 	_ = h.carry(action, err)
 	h.next()
+}
+
+// waits lets the last tick before the deadline come as late as it can, and
+// reports whether it does. Whoever extends the deadline meanwhile is in time.
+func (h *holder) waits() bool {
+	var s seam.Status
+	h.core.Report(&s)
+	if s.State != seam.Armed {
+		return false
+	}
+	late := h.m.clock.until(h.m.now, s.PetUntil, true) - time.Millisecond
+	if late <= h.m.now+time.Millisecond/2 || late > h.m.now+s.Timeout/4 {
+		return false
+	}
+	h.due = 0
+	h.plan(late)
+	return true
+}
+
+// last reports whether the deadline passes within a moment.
+func (h *holder) last() bool {
+	var s seam.Status
+	h.core.Report(&s)
+	return h.m.clock.until(h.m.now, s.PetUntil, true) <= h.m.now+2*time.Millisecond
 }
 
 // next plans the next tick, as the machine wants it.
@@ -95,12 +122,14 @@ func (h *holder) plan(at time.Duration) {
 }
 
 // slow is a ping that needs long, from its check to its end. The kernel may
-// hang right after the clock was read again.
+// hang right after it; where it took longer than δ, only once the clock was
+// read again.
 func (h *holder) slow(a seam.Action) {
 	h.stalled = true
 	h.m.run.marker = marker(h.core.Record())
 	d, hangs := h.m.stall, h.m.stallEnd
 	h.m.stall = 0
+	h.m.sick(d + h.m.Profile.RealTimeout)
 	h.m.say(h.m.name, "its holder's next ping takes %v", d)
 	h.m.after(d, func() {
 		if h.m.holder != h || h.m.hung {
@@ -108,13 +137,30 @@ func (h *holder) slow(a seam.Action) {
 		}
 		h.stalled = false
 		r := h.perform(a)
-		_ = h.carry(h.core.Done(a, r, h.clock()))
+		if !hangs || d > h.m.Profile.PetDelay {
+			_ = h.carry(h.core.Done(a, r, h.clock()))
+		}
 		if hangs && h.m.on && h.m.holder == h {
 			h.m.say(h.m.name, "its kernel hangs")
 			h.m.hang()
+			h.m.closeLate()
 			return
 		}
 		h.next()
+	})
+}
+
+// closeLate ends the holder's process, in half of all cases, just before the dog
+// bites.
+func (m *machine) closeLate() {
+	if m.Ungated == 0 || m.chance(1, 2) {
+		return
+	}
+	boot := m.boot
+	m.at(m.bites()-time.Millisecond, func() {
+		if m.on && m.boot == boot {
+			m.stopHolder()
+		}
 	})
 }
 

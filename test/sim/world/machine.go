@@ -39,6 +39,7 @@ type machine struct {
 	deaf     bool // its kubelet hangs
 	stall    time.Duration
 	stallEnd bool // the kernel hangs right after the stalled ping
+	gasp     bool // all that at the last instant before the deadline
 }
 
 // An end is when the writes of a boot had all reached the storage.
@@ -82,7 +83,7 @@ func (m *machine) begin(at time.Duration) {
 	m.key = "key-" + m.boot
 	m.on, m.hung, m.gone = true, false, false
 	m.run, m.dog = tmpfs{}, dog{}
-	m.broken, m.deaf, m.stall = false, false, 0
+	m.broken, m.deaf, m.stall, m.gasp = false, false, 0, false
 	m.clock = clock{origin: at - m.upTo(10*time.Second), raw: m.Raw, boot: m.Boot}
 	m.say(m.name, "boots: %s", m.boot)
 }
@@ -103,13 +104,10 @@ func (m *machine) reset(why string) {
 	m.outcome.Counts.Resets++
 	m.say(m.name, "is reset: %s", why)
 	m.judgeReset(m, why)
-	gone := m.gone
 	m.stop()
-	if gone {
-		m.gone = true
-		return
+	if m.gone = m.gone || m.chance(1, 2) && !m.healed; !m.gone {
+		m.back(m.upTo(2 * m.Profile.RollInterval))
 	}
-	m.back(m.upTo(2 * m.Profile.RollInterval))
 }
 
 // back boots the machine after a while, unless something else does so before.
@@ -147,7 +145,7 @@ func (m *machine) hang() {
 // heal ends what is wrong with the machine. A hang ends by the dog, or by a
 // human's hand.
 func (m *machine) heal() {
-	m.broken, m.deaf, m.stall = false, false, 0
+	m.broken, m.deaf, m.stall, m.gasp = false, false, 0, false
 	switch {
 	case m.on && m.hung && !m.dog.running:
 		m.say(m.name, "somebody switches it off")
@@ -159,6 +157,9 @@ func (m *machine) heal() {
 		}
 		if m.agent == nil {
 			m.startAgent()
+		}
+		if !m.on {
+			return // its holder found that it has to reset
 		}
 		m.holder.pausedUntil = min(m.holder.pausedUntil, m.now)
 		m.agent.pausedUntil = min(m.agent.pausedUntil, m.now)

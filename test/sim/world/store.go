@@ -115,10 +115,11 @@ func number(text string) int {
 }
 
 // detach is the attach-detach controller's: volumes of a node with the
-// out-of-service taint go once its pods are gone.
+// out-of-service taint go once its pods are gone; those of others after some
+// minutes, which are over at the end.
 func (w *World) detach(i int) {
 	n := w.store.nodes[i].value
-	if w.store.mounts[i] && len(w.store.pods[i]) == 0 && (n == nil || tainted(n)) {
+	if w.store.mounts[i] && len(w.store.pods[i]) == 0 && (n == nil || tainted(n) || w.healed) {
 		w.after(w.upTo(w.Profile.RollInterval), func() { w.store.mounts[i] = false })
 	}
 }

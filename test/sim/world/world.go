@@ -2,6 +2,7 @@ package world
 
 import (
 	"fmt"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -33,7 +34,7 @@ type World struct {
 
 // An Outcome is what a schedule came to.
 type Outcome struct {
-	Violation string // P1, P2 or live; empty: none
+	Violation string // P1, P2 or live, or panic; empty: none
 	What      string // the same in words
 	Lasted    time.Duration
 	Events    int
@@ -42,8 +43,14 @@ type Outcome struct {
 
 // Run runs the schedule of a setting. Each line of its story goes to tell,
 // which may be nil.
-func Run(s Setting, tell func(line string)) Outcome {
+func Run(s Setting, tell func(line string)) (out Outcome) {
 	w := &World{Setting: s, dice: newDice(s.Seed, 1), policy: s.Policy, tell: tell, queue: make(queue, 0, 128)}
+	defer func() {
+		if p := recover(); p != nil {
+			out = w.outcome
+			out.Violation, out.What = "panic", fmt.Sprintf("%v\n%s", p, debug.Stack())
+		}
+	}()
 	w.build()
 	for !w.over && len(w.queue) > 0 {
 		e := w.queue.pop()
@@ -108,16 +115,18 @@ func (w *World) moment(m Moment, node int) {
 	if len(w.waiting) == 0 || w.healed {
 		return
 	}
-	for i, f := range w.waiting {
-		if f.On == m {
-			w.waiting = append(w.waiting[:i:i], w.waiting[i+1:]...)
-			if f.Its {
-				f.Node = node
-			}
-			w.after(f.At, func() { w.happen(f) })
-			return
+	left := w.waiting[:0:0]
+	for _, f := range w.waiting {
+		if f.On != m {
+			left = append(left, f)
+			continue
 		}
+		if f.Its {
+			f.Node = node
+		}
+		w.after(f.At, func() { w.happen(f) })
 	}
+	w.waiting = left
 }
 
 // violate ends the schedule.
@@ -144,6 +153,7 @@ func (w *World) heal() {
 	w.judge.heal(w.now)
 	for _, m := range w.machines {
 		m.heal()
+		w.detach(m.i)
 	}
 	w.takeBack()
 	w.healControllers()
