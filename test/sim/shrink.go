@@ -52,9 +52,10 @@ func without(f world.Fault, short bool) world.Fault {
 }
 
 // report tells the shortest story of a violation.
-func report(v found) {
-	s := shrink(world.Draw(v.seed), v.outcome.Violation)
-	fmt.Printf("seed %d violates %s: %s\nThe fewest faults that do so (all of them: go run ./test/sim -seed %d -trace):\n%v\n",
-		v.seed, v.outcome.Violation, v.outcome.What, v.seed, s)
+func report(s world.Setting, o world.Outcome) {
+	fmt.Printf("seed %d violates %s: %s\nThe fewest faults that do so (all of them: go run ./test/sim -seed %d -trace):\n",
+		s.Seed, o.Violation, o.What, s.Seed)
+	s = shrink(s, o.Violation)
+	fmt.Println(s)
 	world.Run(s, func(line string) { fmt.Println(line) })
 }

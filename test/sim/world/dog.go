@@ -5,15 +5,16 @@ import (
 	"time"
 )
 
-// A dog is a watchdog device. It resets the machine κT, and the granularity and
-// the latency of a reset, after its last ping.
+// A dog is a watchdog device. It expires κT after its last ping, and the machine
+// stands still when the granularity and the latency of a reset are over, too.
 type dog struct {
 	open    bool          // by a holder
 	stored  bool          // the service manager keeps it open, too
 	running bool          // it will bite
 	timeout time.Duration // T
 	pinged  time.Duration
-	waits   bool // its bite is planned
+	waits   bool // its expiry is planned
+	bitten  bool // it has expired: no ping helps any more
 }
 
 var (
@@ -21,9 +22,15 @@ var (
 	errBusy = errors.New("device or resource busy")
 )
 
-// bites returns when the dog will have reset the machine.
-func (m *machine) bites() time.Duration {
-	return m.dog.pinged + m.dog.timeout*time.Duration(m.Real)/1000 + m.Latency
+// expires returns when the dog expires unless it is pinged before. Where pings
+// help until its granularity is over, too, claim 8 does not hold for u = 1: the
+// wait counts g once (run with -grain).
+func (m *machine) expires() time.Duration {
+	at := m.dog.pinged + m.dog.timeout*time.Duration(m.Real)/1000
+	if m.Grain {
+		at += m.Latency
+	}
+	return at
 }
 
 func (m *machine) ping() {
@@ -31,24 +38,33 @@ func (m *machine) ping() {
 	m.watch()
 }
 
-// watch plans the bite. Pings on the way put it off.
+// watch plans the expiry. Pings on the way put it off.
 func (m *machine) watch() {
 	if m.dog.waits || !m.dog.running {
 		return
 	}
 	m.dog.waits = true
 	boot := m.boot
-	m.at(m.bites(), func() {
+	m.at(m.expires(), func() {
 		if !m.on || m.boot != boot {
 			return
 		}
 		m.dog.waits = false
 		switch {
-		case !m.dog.running:
-		case m.bites() > m.now:
+		case !m.dog.running || m.dog.bitten:
+		case m.expires() > m.now:
 			m.watch()
 		default:
-			m.reset("the watchdog bites")
+			m.dog.bitten = true
+			latency := m.Latency
+			if m.Grain {
+				latency = 0
+			}
+			m.after(latency, func() {
+				if m.on && m.boot == boot {
+					m.reset("the watchdog bites")
+				}
+			})
 		}
 	})
 }

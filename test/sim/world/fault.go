@@ -211,7 +211,7 @@ func (s *Setting) drawSiege(d dice) {
 		s.Faults = append(s.Faults, f)
 	}
 	// What changes the promise just before.
-	if d.chance(1, 2) {
+	if d.chance(1, 3) {
 		add(Fault{Kind: pick(d, Upgrade, Upgrade, Retune, Retune, Shutdown, ShutdownHang, DeviceFails, AgentCrash, AgentDies, APISlow, Observe), At: max(0, begin+d.upTo(2*r)-r), For: pick(d, r/4, r, life)})
 	}
 	ask, on := HumanFence, NoMoment
@@ -228,16 +228,16 @@ func (s *Setting) drawSiege(d dice) {
 	add(Fault{Kind: ask, On: on, At: begin, For: s.Span - begin})
 	// What keeps it from hearing.
 	if d.chance(7, 8) {
-		add(Fault{Kind: pick(d, Isolate, Isolate, CutIn, CutIn, CutOut, CutPeer), On: Withheld, Its: true, At: pick(d, 0, 0, d.upTo(r/4)), For: long})
+		add(Fault{Kind: pick(d, Isolate, Isolate, Isolate, CutIn, CutIn, CutOut, CutPeer), On: Withheld, Its: true, At: pick(d, 0, 0, d.upTo(r/4)), For: long})
 	}
 	// What makes it live on.
 	if d.chance(3, 4) {
 		add(Fault{
 			Kind: pick(d, Hang, HangAndClose, StallAndHang, StallAndHang, LastGasp, LastGasp, LastGasp, LastGasp, HolderPause, HolderCrash, AgentCrash, FastReboot),
-			On:   Withheld, Its: true, At: d.upTo(life + s.Profile.PetDelay), For: pick(d, r/4, r, long),
+			On:   Withheld, Its: true, At: pick(d, 0, 0, d.upTo(life+s.Profile.PetDelay)), For: pick(d, r/4, r, long),
 		})
 	}
-	for d.chance(1, 3) {
+	for d.chance(1, 4) {
 		on := pick(d, NoMoment, Withheld, Quarantined)
 		at := d.upTo(r)
 		if on == NoMoment {

@@ -151,13 +151,13 @@ func (h *holder) slow(a seam.Action) {
 }
 
 // closeLate ends the holder's process, in half of all cases, just before the dog
-// bites.
+// expires.
 func (m *machine) closeLate() {
 	if m.Ungated == 0 || m.chance(1, 2) {
 		return
 	}
 	boot := m.boot
-	m.at(m.bites()-time.Millisecond, func() {
+	m.at(m.expires()-time.Millisecond, func() {
 		if m.on && m.boot == boot {
 			m.stopHolder()
 		}

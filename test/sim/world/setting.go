@@ -21,6 +21,7 @@ type Setting struct {
 	Patience time.Duration // bounds a call of the API
 	Lag      time.Duration // a watch is at most so far behind
 	Gear     []Gear        // of each machine
+	Grain    bool          // pings help until a dog's granularity is over
 	Span     time.Duration // faults are over then
 	Faults   []Fault
 }
