@@ -63,6 +63,11 @@ inline restart_guard(i) {
 #else
 #define STILL_WITHHELD(i) (ENTRY == fence[i])
 #endif
+#ifdef BREAK_BOOT_CHECK
+#define BOOT_UNCHANGED true
+#else
+#define BOOT_UNCHANGED (!new_boot)
+#endif
 #ifdef BREAK_TAINT_PRECONDITION
 #define VERSION_HOLDS(i) true
 #else
@@ -108,14 +113,14 @@ end:	do
 			SAY("controller %d|has the acknowledgements of fence %d and reads c|§6.6", i, fence[i])
 		}
 	:: d_step {
-			phase[i] == Counting && c_age[i] >= W && !new_boot && !tainted && STILL_WITHHELD(i) ->
+			phase[i] == Counting && c_age[i] >= W && BOOT_UNCHANGED && !tainted && STILL_WITHHELD(i) ->
 			phase[i] = Guarding; c_age[i] = 0;
 			quarantine = NoExecute; quarantine_of = fence[i]; node_written();
 			SAY("controller %d|finds no life at c + W; NoExecute for fence %d|§6.7", i, fence[i]);
 			assert(x != Up || ENTRY != fence[i]) /* claim 8 */
 		}
 	:: d_step {
-			GUARD_PASSED(i) && !new_boot && !tainted && quarantine == NoExecute && quarantine_of == fence[i] && STILL_WITHHELD(i) ->
+			GUARD_PASSED(i) && BOOT_UNCHANGED && !tainted && quarantine == NoExecute && quarantine_of == fence[i] && STILL_WITHHELD(i) ->
 			phase[i] = Looked; looked[i] = true;
 			SAY("controller %d|looks again: no life, still withheld|§6.7", i)
 		}
@@ -129,12 +134,25 @@ end:	do
 			phase[i] == Looked && !tainted && !VERSION_HOLDS(i) -> idle(i);
 			SAY("controller %d|may not taint: the Node was written since|claim 9", i)
 		}
+#ifdef BREAK_ENTRY_FIRST
+	:: d_step {
+			phase[i] != Idle && phase[i] != Dropping && !tainted && ENTRY == fence[i] ->
+			append_roll(last, 0, 0); phase[i] = Dropping; c_age[i] = 0; looked[i] = false;
+			SAY("controller %d|drops the fence: the entry goes, serial %d|BROKEN claim 9", i, serial[last])
+		}
+	:: d_step {
+			phase[i] == Dropping && !tainted && quarantine != None && quarantine_of == fence[i] ->
+			quarantine = None; quarantine_of = 0; node_written(); idle(i);
+			SAY("controller %d|drops the fence: the quarantine goes|BROKEN claim 9", i)
+		}
+#else
 	:: d_step {
 			phase[i] != Idle && phase[i] != Dropping && !tainted && quarantine != None && quarantine_of == fence[i] ->
 			idle(i); phase[i] = Dropping; fence[i] = quarantine_of;
 			quarantine = None; quarantine_of = 0; node_written();
 			SAY("controller %d|drops the fence: the quarantine goes|claim 9", i)
 		}
+#endif
 	:: d_step {
 			phase[i] == Withheld && quarantine == None && !tainted -> phase[i] = Dropping;
 			SAY("controller %d|drops the fence, which has no quarantine|§6.4", i)

@@ -128,7 +128,7 @@ end:	do
 		}
 #ifdef LEARNS
 	:: d_step {
-			x == Up && nodes_reach && HEARD -> learn();
+			x == Up && HEARD -> learn();
 			SAY("X|hears from a witness that fence %d suspects it|A3", suspected)
 		}
 #endif
@@ -230,12 +230,12 @@ end:	do
 	od
 }
 #define DONE(w, e, f) done[w]
-#define X_BUSY (x == Up && nodes_reach && (until == 0 || (refuting && refuting_late) || X_HEARD))
-#ifdef LEARNS
-#define X_HEARD (HEARD && refuting_late)
+#ifdef LEARNS /* a heartbeat's answer is there within its tick, too */
+#define X_HEARS_LATE HEARD
 #else
-#define X_HEARD false
+#define X_HEARS_LATE false
 #endif
+#define X_BUSY (x == Up && ((nodes_reach && (until == 0 || (refuting && refuting_late))) || X_HEARS_LATE))
 
 #ifdef DIES
 byte dead; /* since so many ticks, in which C witnesses answered */

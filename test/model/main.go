@@ -111,6 +111,9 @@ func check(ctx context.Context, cases []Case, jobs int, out io.Writer) error {
 			result, err := search(ctx, c, false)
 			mu.Lock()
 			defer mu.Unlock()
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			if err != nil {
 				err = fmt.Errorf("case %s: %w", c.Name, err)
 				fmt.Fprintln(out, err)
@@ -124,8 +127,7 @@ func check(ctx context.Context, cases []Case, jobs int, out io.Writer) error {
 			return nil
 		})
 	}
-	_ = group.Wait() // no case returns an error: each failure has been printed and counted
-	if err := ctx.Err(); err != nil {
+	if err := group.Wait(); err != nil {
 		return err
 	}
 	if len(failed) > 0 {

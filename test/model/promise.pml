@@ -38,6 +38,9 @@ byte offer;
  * the version it was derived from: the next one ends this one's chance. */
 #define Silence 3
 byte flight = Silence;
+#ifdef BREAK_NODEGUARD_PRECONDITION
+byte overtaken = Silence;
+#endif
 bool reply; /* that the offer was committed; on its way to X */
 
 /* X's slow question to the API, and whether it was sent after this offer's acknowledgement. */
@@ -156,6 +159,16 @@ end:	do
 			flight != Silence -> published = flight; reply = (stage == Offered && flight == offer); flight = Silence;
 			SAY("API|commits X's NodeGuard: %d (0 unarmed, 1 short, 2 long T)|§4.1", published)
 		}
+#ifdef BREAK_NODEGUARD_PRECONDITION
+	:: d_step {
+			flight != Silence && overtaken == Silence -> overtaken = flight; flight = Silence;
+			SAY("API|is slow with a write of X's NodeGuard|§4.1")
+		}
+	:: d_step {
+			overtaken != Silence -> published = overtaken; overtaken = Silence;
+			SAY("API|commits that write after later ones: %d (0 unarmed, 1 short, 2 long T)|BROKEN §4.1", published)
+		}
+#endif
 	:: d_step { flight != Silence -> flight = Silence; SAY("API|loses a write of X's NodeGuard|§4.1") }
 	:: d_step { reply -> reply = false; SAY("API|loses the reply|§4.1") }
 	od

@@ -21,7 +21,7 @@ var models embed.FS
 const (
 	// maxDepth is how many steps a path may have: a search that meets a longer one
 	// is incomplete.
-	maxDepth = 2_000_000
+	maxDepth = 1_000_000
 	// memory and memoryFull bound a search in MiB.
 	memory, memoryFull = 2500, 9000
 	// patience and patienceFull bound the time of a search.
