@@ -17,6 +17,7 @@ type agent struct {
 	pausedUntil time.Duration
 	tickAt      time.Duration // the planned tick; 0: none
 	tickFn      func()
+	beatFn      func()
 
 	keeper
 	publisher
@@ -44,7 +45,9 @@ func (m *machine) startAgent() {
 		c.Forbidden = "Forbidden"
 	}
 	a.core = decide.New(c, m.clock.read(m.now))
-	a.tickFn = func() { a.attend(a.tick) }
+	tick := a.tick
+	a.tickFn = func() { a.attend(tick) }
+	a.keep()
 	if m.run.guidance != nil {
 		a.guided(m.run.guidance)
 	}
@@ -52,7 +55,7 @@ func (m *machine) startAgent() {
 		a.serveHolder()
 	}
 	if m.agent == a {
-		a.pollHolder()
+		a.m.after(holderPoll, a.keeper.poll)
 		a.followGuard()
 		a.step(decide.Tick{})
 	}
@@ -112,7 +115,7 @@ func (a *agent) step(e decide.Event) {
 	if v.Phase != decide.PhaseUnknown {
 		a.publish()
 	}
-	a.ask(v.Ask)
+	a.inquire(v.Ask)
 	a.planTick()
 	if v.Done && a.left != nil {
 		left := a.left
@@ -149,8 +152,8 @@ func (a *agent) tick() {
 	a.step(decide.Tick{})
 }
 
-// ask sends the questions of a verdict.
-func (a *agent) ask(q decide.Ask) {
+// inquire sends the questions of a verdict.
+func (a *agent) inquire(q decide.Ask) {
 	if q.API {
 		a.readRoll(q.Urgent)
 	}
@@ -160,14 +163,19 @@ func (a *agent) ask(q decide.Ask) {
 	if q.Witnesses {
 		for k := range a.spec.Witnesses {
 			if p := &a.spec.Witnesses[k]; p.Node != a.m.name {
-				a.askWitness(p)
+				a.ask(p, false)
 			}
 		}
 	}
 	if q.Neighbours {
-		for k := range a.spec.Neighbours {
-			a.beat(&a.spec.Neighbours[k])
-		}
+		a.beat()
+	}
+}
+
+// beat asks each neighbour for a sign of life, and its best roll.
+func (a *agent) beat() {
+	for k := range a.spec.Neighbours {
+		a.ask(&a.spec.Neighbours[k], true)
 	}
 }
 
@@ -197,60 +205,6 @@ func (a *agent) readRoll(urgent bool) {
 	}
 }
 
-// pinned reports whether the peer still has the key that the controller named.
-func (w *World) pinned(p *plan.Peer) (int, bool) {
-	to := nodeIndex(p.Node)
-	return to, w.machines[to].key == p.Fingerprint
-}
-
-// askWitness asks one witness for its statement.
-func (a *agent) askWitness(p *plan.Peer) {
-	m := a.m
-	to, ok := m.pinned(p)
-	if !ok {
-		return
-	}
-	sent := m.clock.read(m.now)
-	m.ask(m.i, to, func() func() {
-		own := m.machines[to].agent.own
-		return func() {
-			a.attend(func() { a.step(decide.Stated{Witness: m.machines[to].name, Roll: own, Sent: sent}) })
-		}
-	})
-}
-
-// beat asks one neighbour for a sign of life, and its best roll.
-func (a *agent) beat(p *plan.Peer) {
-	m := a.m
-	to, ok := m.pinned(p)
-	if !ok {
-		return
-	}
-	sent := m.clock.read(m.now)
-	m.ask(m.i, to, func() func() {
-		o := m.machines[to].agent
-		if m.net.deaf[to] > 0 || !o.knows(m) {
-			return nil
-		}
-		best := o.relay
-		age := time.Duration(0)
-		if best != nil {
-			if age = best.Sent.Age(o.m.clock.read(m.now)); age >= o.life() {
-				best = nil
-			}
-		}
-		return func() {
-			a.attend(func() {
-				e := decide.Heard{Node: m.machines[to].name, Sent: sent}
-				if best != nil {
-					e.Relay = &roll.Held{Roll: best.Roll, Sent: sent.Add(-age)}
-				}
-				a.step(e)
-			})
-		}
-	})
-}
-
 // life bounds the age of a relay.
 func (a *agent) life() time.Duration {
 	if a.spec == nil {
@@ -274,14 +228,8 @@ func (a *agent) knows(m *machine) bool {
 
 // heartbeats asks each neighbour at each interval.
 func (a *agent) heartbeats() {
-	a.m.after(a.beats, func() {
-		a.attend(func() {
-			for k := range a.spec.Neighbours {
-				a.beat(&a.spec.Neighbours[k])
-			}
-			a.heartbeats()
-		})
-	})
+	a.beat()
+	a.m.after(a.beats, a.beatFn)
 }
 
 // guided takes a new NodeGuard's spec, from the API or from the last run.
@@ -302,7 +250,9 @@ func (a *agent) guided(s *plan.GuardSpec) {
 	}
 	if a.beats == 0 {
 		a.beats = s.Profile.Heartbeat
-		a.m.after(a.m.upTo(a.beats), func() { a.attend(a.heartbeats) })
+		heartbeats := a.heartbeats
+		a.beatFn = func() { a.attend(heartbeats) }
+		a.m.after(a.m.upTo(a.beats), a.beatFn)
 	}
 	a.step(decide.Guided{Spec: spec})
 }

@@ -18,8 +18,8 @@ const million = 1_000_000
 func (c clock) read(t time.Duration) timing.Instant {
 	d := t - c.origin
 	return timing.Instant{
-		Raw:  d + d/million*time.Duration(c.raw),
-		Boot: d + d/million*time.Duration(c.boot),
+		Raw:  d + d*time.Duration(c.raw)/million,
+		Boot: d + d*time.Duration(c.boot)/million,
 	}
 }
 

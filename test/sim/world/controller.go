@@ -36,6 +36,7 @@ type controller struct {
 	due    bool
 	wake   instant
 	stepAt time.Duration // the planned step; 0: none
+	stepFn func()
 	tasks  map[task]*attempt
 }
 
@@ -55,6 +56,13 @@ func (w *World) elect() *controller {
 	}
 	c.clock.boot = c.clock.raw
 	c.name = fmt.Sprint("c", c.id)
+	step := c.step
+	c.stepFn = func() {
+		if c.stepAt == c.now {
+			c.stepAt = 0
+			c.attend(step)
+		}
+	}
 	c.core = plan.New(plan.Config{NewID: w.newHistory})
 	w.controllers = append(w.controllers, c)
 	c.say(c.name, "leads")
@@ -228,12 +236,7 @@ func (c *controller) stepBy(at time.Duration) {
 		return
 	}
 	c.stepAt = at
-	c.at(at, func() {
-		if c.stepAt == at {
-			c.stepAt = 0
-			c.attend(c.step)
-		}
-	})
+	c.at(at, c.stepFn)
 }
 
 // step reads the Roll and plans, as far as each is due.

@@ -15,6 +15,7 @@ type holder struct {
 	pausedUntil time.Duration
 	due         time.Duration // the planned tick; 0: none
 	stalled     bool          // an action is under way
+	fn          func()        // a planned tick
 }
 
 // startHolder starts a holder, which finds what an earlier one has left.
@@ -23,6 +24,12 @@ func (m *machine) startHolder(adopted bool) {
 		return
 	}
 	h := &holder{m: m, adopted: adopted && m.dog.running}
+	h.fn = func() {
+		if h.due == m.now {
+			h.due = 0
+			h.tick()
+		}
+	}
 	m.holder = h
 	core, action, err := seam.Resume(m.run.marker, h.adopted, m.Profile.PetDelay, h.clock())
 	h.core = core
@@ -113,12 +120,7 @@ func (h *holder) plan(at time.Duration) {
 		return // that tick looks again
 	}
 	h.due = at
-	h.m.at(at, func() {
-		if h.due == at {
-			h.due = 0
-			h.tick()
-		}
-	})
+	h.m.at(at, h.fn)
 }
 
 // slow is a ping that needs long, from its check to its end. The kernel may

@@ -31,6 +31,21 @@ type keeper struct {
 	known      bool
 	since      time.Duration // since when the holder cannot be reached
 	planned    bool          // a turn is
+	turn, poll func()
+}
+
+// keep makes what the keeper does again and again.
+func (a *agent) keep() {
+	serve := func() {
+		a.keeper.planned = false
+		a.serveHolder()
+	}
+	poll := func() {
+		a.serveHolder()
+		a.m.after(holderPoll, a.keeper.poll)
+	}
+	a.keeper.turn = func() { a.attend(serve) }
+	a.keeper.poll = func() { a.attend(poll) }
 }
 
 // want takes a verdict's wish.
@@ -42,23 +57,8 @@ func (a *agent) want(v *decide.Verdict) {
 	a.keeper.wish = w
 	if !a.keeper.planned {
 		a.keeper.planned = true
-		a.m.after(a.m.upTo(a.m.Hop/16)+10*time.Microsecond, func() {
-			a.attend(func() {
-				a.keeper.planned = false
-				a.serveHolder()
-			})
-		})
+		a.m.after(a.m.upTo(a.m.Hop/16)+10*time.Microsecond, a.keeper.turn)
 	}
-}
-
-// pollHolder asks the holder how it is.
-func (a *agent) pollHolder() {
-	a.m.after(holderPoll, func() {
-		a.attend(func() {
-			a.serveHolder()
-			a.pollHolder()
-		})
-	})
 }
 
 // serveHolder carries out the present wish and reports what changed.

@@ -82,26 +82,3 @@ func (w *World) request(there, back func() bool, serve func(), done func(ok bool
 		w.at(answer, func() { done(true) })
 	})
 }
-
-// ask asks an agent on behalf of another: serve runs there, and then done at
-// the caller, if both ways are open.
-func (w *World) ask(from, to int, serve func() (answer func())) {
-	if !w.reaches(from, to) {
-		return
-	}
-	late := w.now + w.Profile.LostAfter()
-	w.after(w.hop(), func() {
-		w.machines[to].agent.attend(func() {
-			answer := serve()
-			if answer == nil || !w.reaches(to, from) {
-				return
-			}
-			if w.net.twice > 0 {
-				w.after(w.upTo(w.Patience), answer)
-			}
-			if back := w.hop(); w.now+back < late {
-				w.after(back, answer)
-			}
-		})
-	})
-}

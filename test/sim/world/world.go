@@ -21,6 +21,7 @@ type World struct {
 	store       store
 	net         net
 	machines    []*machine
+	messages    []*message // that are free
 	controllers []*controller
 	histories   int
 	waiting     []Fault // those that wait for a moment

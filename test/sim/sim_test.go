@@ -1,0 +1,78 @@
+package main
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/picket-dev/picket/test/sim/world"
+)
+
+// A short, fixed part of `make sim`: no promise is broken, and the schedules go
+// where it hurts.
+func TestSchedules(t *testing.T) {
+	o := options{seeds: 1500, workers: 1}
+	if testing.Short() {
+		o.seeds = 200
+	}
+	r := run(o)
+	t.Logf("%d schedules: %v", r.schedules, &r.counts)
+	if r.violations > 0 {
+		t.Fatalf("seed %d violates %s: %s", r.worst.seed, r.worst.outcome.Violation, r.worst.outcome.What)
+	}
+	if testing.Short() {
+		return // too few to count
+	}
+	if fired, all, silent := r.counts.Coverage(); fired < all-1 {
+		t.Errorf("%d of %d rules fired, without %v", fired, all, silent)
+	}
+	c := r.counts
+	for what, n := range map[string]int{
+		"taints after a wait": c.Waited / 100, "resets": c.Resets / 200, "withholdings": c.Withheld / 200, "refutations": c.Refuted / 100,
+		"adopted promises": c.Adopted / 100, "fences dropped": c.Dropped / 200, "changes of witnesses": c.Epochs / 40,
+		"new histories": c.Histories / 40, "pings by a close": c.Ungated / 20, "lost writes": c.LostWrites / 200, "conflicts": c.Conflicts / 100,
+	} {
+		if n == 0 {
+			t.Errorf("%s: too few to prove anything (%v)", what, &c)
+		}
+	}
+}
+
+// A seed is a story: told twice, it is the same.
+func TestSeedTellsTheSameStoryTwice(t *testing.T) {
+	for seed := range uint64(40) {
+		var first, second []string
+		a := world.Run(world.Draw(seed), func(line string) { first = append(first, line) })
+		b := world.Run(world.Draw(seed), func(line string) { second = append(second, line) })
+		// Neighbours that are lost in one step are noted in no order.
+		slices.Sort(first)
+		slices.Sort(second)
+		if d := cmp.Diff(a, b) + cmp.Diff(first, second); d != "" {
+			t.Fatalf("seed %d:\n%s", seed, d)
+		}
+		if quiet := world.Run(world.Draw(seed), nil); quiet != b {
+			t.Fatalf("seed %d is another one when nobody listens: %+v, %+v", seed, quiet, b)
+		}
+	}
+}
+
+// The judge can be failed: a dog that is later than PROTOCOL.md's claim 8 has it
+// breaks P1, and what is left of the schedule still does.
+func TestShrinkKeepsTheViolation(t *testing.T) {
+	const seed = 102029
+	s := world.Draw(seed)
+	if o := world.Run(s, nil); o.Violation != "" {
+		t.Fatalf("seed %d violates %s: %s", seed, o.Violation, o.What)
+	}
+	s.Grain = true
+	o := world.Run(s, nil)
+	if o.Violation != "P1" {
+		t.Fatalf("seed %d with late dogs: violation %q, want P1; find another seed by `go run ./test/sim -grain -first N`", seed, o.Violation)
+	}
+	small := shrink(s, o.Violation)
+	if got := world.Run(small, nil); got.Violation != "P1" || len(small.Faults) > len(s.Faults) {
+		t.Errorf("%d faults of %d violate %q", len(small.Faults), len(s.Faults), got.Violation)
+	}
+	t.Logf("%d faults of %d are left", len(small.Faults), len(s.Faults))
+}
