@@ -258,6 +258,8 @@ func large() []Case {
 		of("fence", "full-fence-4", "4 witnesses", Packed, []int{2, 4, 5}, "N=4"),
 		of("fence", "full-fence-3", "3 witnesses that reboot, relays, X may crash", Hashed, []int{2, 3, 4, 5, 6},
 			"N=3", "REBOOTS", "RELAYS", "CRASHES"),
+		of("fence", "full-fence-2-long", "2 witnesses, all that may happen to rolls, L is 3 and the rest of W is 2", Hashed,
+			[]int{2, 3, 4, 5, 6}, "N=2", "L=3", "D=2", "REBOOTS", "RELAYS", "SLOW"),
 		of("fence", "full-fence-5", "5 witnesses, one fence", Hashed, []int{2, 4}, "N=5", "FENCES=1"),
 		of("fence", "full-leaders-3", "two controllers, 3 witnesses", Hashed, []int{1, 9, 10}, "N=3", "CONTROLLERS=2"),
 		of("promise", "full-promise-2", "changes of the promise with 2 witnesses", Hashed, []int{7, 8}, "N=2"),

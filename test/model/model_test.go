@@ -51,7 +51,7 @@ func TestTrail(t *testing.T) {
 	if err := run(t.Context(), []string{"-case", "break-second-check", "-trail"}, &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"TICK", "holder    checks that petUntil has not passed", "This breaks claim 8"} {
+	for _, want := range []string{"TICK", "holder  checks that petUntil has not passed", "this breaks claim 8"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the trail has no %q:\n%s", want, out.String())
 		}
@@ -157,10 +157,11 @@ State-vector 116 byte, depth reached 128, errors: 1
 }
 
 func TestParseTrail(t *testing.T) {
-	const said = "@X|gets a roll|A2   @tick  @tick@controller 0|withholds X: serial 1|§6.3spin: pet.pml:87, Error: assertion violated\n@X|is no step|"
+	const said = "@X|gets a roll|A2   @tick  @tick@controller 0|withholds X: serial 1|§6.3spin: pet.pml:87, Error: assertion violated\n@X|is not printed by a step|"
 	want := []step{{0, "X", "gets a roll", "A2"}, {2, "controller 0", "withholds X: serial 1", "§6.3"}}
-	if diff := cmp.Diff(want, parseTrail(said), cmp.AllowUnexported(step{})); diff != "" {
-		t.Errorf("steps (-want +got):\n%s", diff)
+	got, end := parseTrail(said)
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(step{})); diff != "" || end != 2 {
+		t.Errorf("it ends at tick %d, want 2; steps (-want +got):\n%s", end, diff)
 	}
 }
 

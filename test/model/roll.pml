@@ -2,15 +2,15 @@
  * roll.pml: the roll call of PROTOCOL.md, shared by the models beside it.
  *
  *   here                       PROTOCOL.md
- *   append_roll                §3 claim 1: one more serial with each write
- *   LISTED, ACTIVE             §7 epochs
- *   Witness                    §3.2 statements, claim 3; §6.5 acknowledgements
- *   QUORUM                     §3.2 a witness roll; claims 2 and 4
- *   ACKNOWLEDGED               §6.5 C of every listed epoch
- *   take                       §3 freshness and content apart, claim 5; A1, A2, A6
- *   Victim                     §3.1 API rolls, §3.2 witness rolls, §3.3 relays
- *   Neighbour                  §3.3 what is relayed; claim 6
- *   let_time_pass              §3 age; §5: X is dead when its newest roll is LIFE old
+ *   append_roll         §3 claim 1: one more serial with each write
+ *   LISTED, ACTIVE      §7 epochs
+ *   Witness             §3.2 statements, claim 3; §6.5 acknowledgements
+ *   SPEAKS, QUORUM      §3.2 a witness roll; claims 2 and 4
+ *   ACKNOWLEDGED        §6.5 C of every listed epoch
+ *   MAY_TAKE, take      §3 freshness and content apart, claim 5; A1, A2, A6
+ *   Asking              §3.2 who gets a witness roll: X, and the neighbour that relays
+ *   Victim              §3.1 API rolls of X, §3.3 what it is relayed; claim 6
+ *   let_time_pass       §3 age; §5: X is dead when its newest roll is LIFE old
  *
  * One node, X, of which one boot is fenced. X is an adversary: it pets as long as the
  * rules let it, learns what keeps it alive and nothing else. Whatever may happen may
@@ -111,7 +111,7 @@
 #define FENCES 2 /* so many times may X be withheld */
 #endif
 #ifndef CHANGES
-#define CHANGES 0 /* so many writes change the epochs */
+#define CHANGES 0 /* so many more writes change the epochs, or the history */
 #endif
 #ifndef STATES
 #define STATES (2 * FENCES + 1 + CHANGES)
@@ -162,7 +162,7 @@ inline append_roll(i, fence, e) {
  */
 byte memory[AGENTS];
 #ifdef PROMPT
-#define acked memory
+#define acked memory /* whatever it remembers is published at once */
 #else
 byte acked[AGENTS];
 #endif
@@ -187,7 +187,7 @@ bool fenced[AGENTS];
 #define READS(w) true
 #endif
 
-/* remember stores a reply, which never goes back. */
+/* remember stores a reply, before anything of it is stated or acknowledged. */
 inline remember(w, i) {
 	memory[w] = i;
 	knows[w] = true;
@@ -372,7 +372,6 @@ inline crash_x() {
 	forget_round()
 #endif
 }
-
 
 /* Asking(w): X and its neighbour get a roll, of which w's statement is the newest one. */
 proctype Asking(byte w) {

@@ -33,7 +33,7 @@ func trail(ctx context.Context, c Case, out io.Writer) error {
 	}
 	// Spin ends non-zero, since the replay ends in the assertion: its text counts.
 	said, replayErr := tool(ctx, dir, "spin", append(c.switches(), "-T", "-t", c.Model+".pml")...)
-	steps := parseTrail(said)
+	steps, end := parseTrail(said)
 	if len(steps) == 0 {
 		return fmt.Errorf("spin replayed nothing: %w\n%s", replayErr, said)
 	}
@@ -45,15 +45,14 @@ func trail(ctx context.Context, c Case, out io.Writer) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "\nThis breaks %s. %s.\n", c.Property, c.What)
+	_, err = fmt.Fprintf(out, "\nAt tick %d this breaks %s.\nThe case: %s.\n", end, c.Property, c.What)
 	return err
 }
 
-// parseTrail reads the steps that a replay printed: @tick, or @actor|step|rule.
-func parseTrail(said string) []step {
+// parseTrail reads the steps that a replay printed: @tick, or @actor|step|rule. It
+// returns them, and the tick at which the replay ended.
+func parseTrail(said string) (steps []step, tick int) {
 	said, _, _ = strings.Cut(said, "spin: ")
-	var steps []step
-	tick := 0
 	for _, text := range strings.Split(said, "@")[1:] {
 		fields := strings.Split(strings.TrimSpace(text), "|")
 		switch {
@@ -63,5 +62,5 @@ func parseTrail(said string) []step {
 			steps = append(steps, step{tick, fields[0], fields[1], fields[2]})
 		}
 	}
-	return steps
+	return steps, tick
 }
