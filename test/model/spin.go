@@ -72,9 +72,9 @@ func searchIn(ctx context.Context, dir string, c Case, shortest bool) (Result, e
 	if err := os.CopyFS(dir, models); err != nil {
 		return Result{}, err
 	}
-	limit, mib := patience, memory
+	limit, mib, optimize := patience, memory, "-O1" // searches as fast as -O2, for half the time of gcc
 	if c.Full {
-		limit, mib = patienceFull, memoryFull
+		limit, mib, optimize = patienceFull, memoryFull, "-O2"
 	}
 	start := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, limit)
@@ -82,7 +82,7 @@ func searchIn(ctx context.Context, dir string, c Case, shortest bool) (Result, e
 	if _, err := tool(bounded, dir, "spin", append(c.switches(), "-a", c.Model+".pml")...); err != nil {
 		return Result{}, err
 	}
-	build := []string{"-O2", "-w", "-DSAFETY", "-DNOFAIR", fmt.Sprintf("-DMEMLIM=%d", mib), "-o", "pan", "pan.c"}
+	build := []string{optimize, "-w", "-DSAFETY", "-DNOFAIR", fmt.Sprintf("-DMEMLIM=%d", mib), "-o", "pan", "pan.c"}
 	build = append(build, c.Search.flags()...)
 	if shortest {
 		build = append(build, "-DBFS")
