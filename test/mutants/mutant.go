@@ -59,8 +59,10 @@ var mutants = []mutant{ //nolint:gochecknoglobals // a table
 	// Promises.
 	{name: "adopting without the later roll", breaks: "claim 7", edits: one(pledge, "return !c.ackedAt.IsZero() && c.api.After(c.ackedAt) &&", "return !c.ackedAt.IsZero() &&")},
 	{name: "adopting without the acknowledgement", breaks: "claim 7", edits: one(pledge, "return !c.ackedAt.IsZero() && c.api.After(c.ackedAt) &&", "return c.api.After(c.offered) &&")},
-	{name: "adopting though withheld", breaks: "claim 7", edits: one(pledge, "c.api.After(c.ackedAt) && !c.known.Withholds(c.cfg.Boot)", "c.api.After(c.ackedAt)")},
-	{name: "published before it is used", breaks: "§4", edits: one(pledge, "if !gates || c.granted.Passed(c.now) || !c.withinLife() {", "if c.granted.Passed(c.now) {")},
+	{name: "published before it is used", breaks: "§4", edits: []edit{
+		{pledge, "if !gates || c.granted.Passed(c.now) || !c.withinLife() {", "if !gates && c.order == 0 || c.granted.Passed(c.now) {"},
+		{pledge, "	p := c.want\n	p.Timeout = c.held.Timeout\n", "	p := c.want\n"},
+	}},
 	{name: "a shorter L published at once", breaks: "§4", edits: one(pledge, "c.held.Timeout <= c.want.Timeout && c.withinLife() {", "c.held.Timeout <= c.want.Timeout {")},
 	{name: "a longer L used at once", breaks: "§4", edits: one(pledge, "if c.inUse.Armed && (!c.want.Armed || c.inUse.RollLife < life) {", "if c.inUse.Armed && !c.want.Armed {")},
 	{name: "never refutes", breaks: "A3", edits: one(evidence, "e.State == roll.Suspected && !c.latched {", "e.State == roll.Suspected && c.latched {")},

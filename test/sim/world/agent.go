@@ -22,10 +22,11 @@ type agent struct {
 	keeper
 	publisher
 
-	spec  *plan.GuardSpec // the controller's word
-	relay *roll.Held      // what it answers to heartbeats
-	own   *roll.Roll      // what it states as a witness
-	beats time.Duration   // the interval of its heartbeats; 0: none
+	spec   *plan.GuardSpec // the controller's word
+	relay  *roll.Held      // what it answers to heartbeats
+	own    *roll.Roll      // what it states as a witness
+	offers uint64
+	beats  time.Duration // the interval of its heartbeats; 0: none
 
 	dies    uint8 // just before, or just after, it stores its memory
 	stopped bool  // told to leave
@@ -97,6 +98,11 @@ func (a *agent) step(e decide.Event) {
 	}
 	if v.Phase == decide.Latched && was != v.Phase && v.Reason == decide.ReasonFenced {
 		m.outcome.Counts.fired("A14")
+	}
+	if v.Status.Offer != a.offers {
+		if a.offers = v.Status.Offer; v.Memory.Promise.Harder(v.Status.Promise) {
+			m.moment(Leaves, m.i)
+		}
 	}
 	if p := v.Memory.Promise; p != counted && counted.Harder(p) && counted.Armed {
 		m.outcome.Counts.Adopted++

@@ -303,6 +303,9 @@ func (c *controller) deletePod(a plan.DeletePod) {
 	c.outcome.Counts.fired("C6")
 	i := nodeIndex(c.nodeOfFence(a.Fence))
 	c.store.pods[i] = nil
+	if k := c.machines[i].kubelet; k != nil {
+		k.volumes = false // it ends pods that are gone
+	}
 	c.say("", "C6 the pods of %s are deleted", c.machines[i].name)
 	c.detach(i)
 }

@@ -31,10 +31,11 @@ const (
 	Tainted
 	Unarmed
 	EpochChange
+	Leaves // an agent has something to publish before it uses it
 )
 
 func (m Moment) String() string {
-	return [...]string{"", "a suspicion", "a refutation", "a withholding", "a NoExecute quarantine", "a taint", "an unarmed promise", "a change of witnesses"}[m]
+	return [...]string{"", "a suspicion", "a refutation", "a withholding", "a NoExecute quarantine", "a taint", "an unarmed promise", "a change of witnesses", "an offer"}[m]
 }
 
 // A FaultKind says what goes wrong.
@@ -47,6 +48,8 @@ const (
 	Hang         // the kernel hangs, the disk does not
 	HangAndClose // the same, and the holder's process ends on the way
 	Isolate
+	Island    // with one peer
+	Tardy     // the API's answers to it come late
 	Silence   // nobody hears its answers to heartbeats
 	CutOut    // one way, to the API
 	CutIn     // one way, from the API
@@ -97,7 +100,7 @@ const (
 
 func (k FaultKind) String() string {
 	return [...]string{
-		"power cut", "fast reboot", "kernel hang", "kernel hang with an unclean close", "isolated", "heartbeats unanswered",
+		"power cut", "fast reboot", "kernel hang", "kernel hang with an unclean close", "isolated", "on an island", "answered late by the API", "heartbeats unanswered",
 		"cut towards the API", "cut from the API", "cut towards a peer", "peers' port blocked", "API down", "API away from nodes",
 		"API refuses", "API slow", "messages lost", "answers twice", "agent crashes", "agent dies in a verdict", "agent paused", "agent upgraded",
 		"holder crashes", "holder paused", "slow ping", "slow ping and kernel hang", "last gasp", "device fails", "shutdown", "shutdown hangs",
@@ -110,8 +113,8 @@ func (k FaultKind) String() string {
 func (f Fault) String() string {
 	text := fmt.Sprintf("%v of n%d", f.Kind, f.Node+1)
 	switch f.Kind {
-	case CutPeer:
-		text += fmt.Sprintf(" (to n%d)", f.Peer+1)
+	case CutPeer, Island:
+		text += fmt.Sprintf(" (and n%d)", f.Peer+1)
 	case Blockade, APIDown, APIApart, APIRefuse, APISlow, Lossy, Twice, LeaderCrash, LeaderPause, Rival, WatchBreaks, Retune, Observe, PauseFencing, DeleteRoll, RestoreRoll:
 		text = f.Kind.String()
 	default:
@@ -145,6 +148,7 @@ var themes = [][]FaultKind{ //nolint:gochecknoglobals // a table
 	{Silence, AgentDies, Upgrade, CutOut},
 	{Isolate, APIDown, Hang},
 	{Isolate, FastReboot, CutPeer},
+	{Island, HumanFence, APIApart},
 	{APIDown, Silence, AgentCrash, AgentDies},
 	{APIApart, Silence, Upgrade, HolderCrash},
 	{APIApart, Retune, AgentCrash},
@@ -184,10 +188,13 @@ var themes = [][]FaultKind{ //nolint:gochecknoglobals // a table
 // drawFaults draws what goes wrong: a siege, a theme, or any kinds at all
 // (swarm).
 func (s *Setting) drawFaults(d dice) {
-	if !s.Cold && d.chance(2, 5) {
+	switch kind := d.IntN(8); {
+	case kind < 3 && !s.Cold:
 		s.drawSiege(d)
-	} else {
-		s.drawTheme(d)
+	case kind < 6:
+		s.drawTheme(d, pick(d, 1, 1, 2, 2, 3, 4))
+	default:
+		s.drawSkirmish(d)
 	}
 	slices.SortStableFunc(s.Faults, func(a, b Fault) int { return int(a.At - b.At) })
 	r := s.Profile.RollInterval
@@ -206,6 +213,10 @@ func (s *Setting) drawSiege(d dice) {
 	victim := d.IntN(s.Nodes)
 	begin := r + d.upTo(2*r)
 	long := life + 2*r
+	if d.chance(1, 5) {
+		s.drawParting(d, victim, begin)
+		return
+	}
 	add := func(f Fault) {
 		f.Node, f.Peer = victim, d.IntN(s.Nodes)
 		s.Faults = append(s.Faults, f)
@@ -228,7 +239,10 @@ func (s *Setting) drawSiege(d dice) {
 	add(Fault{Kind: ask, On: on, At: begin, For: s.Span - begin})
 	// What keeps it from hearing.
 	if d.chance(7, 8) {
-		add(Fault{Kind: pick(d, Isolate, Isolate, Isolate, CutIn, CutIn, CutOut, CutPeer), On: Withheld, Its: true, At: pick(d, 0, 0, d.upTo(r/4)), For: long})
+		add(Fault{Kind: pick(d, Isolate, Isolate, Isolate, Island, CutIn, CutIn, CutOut, CutPeer), On: Withheld, Its: true, At: pick(d, 0, 0, d.upTo(r/4)), For: long})
+	}
+	if d.chance(1, 3) {
+		add(Fault{Kind: Tardy, At: begin, For: life})
 	}
 	// What makes it live on.
 	if d.chance(3, 4) {
@@ -247,11 +261,45 @@ func (s *Setting) drawSiege(d dice) {
 	}
 }
 
+// drawParting draws a change of the promise, a fence in the middle of it, and a
+// way to the API that fails.
+func (s *Setting) drawParting(d dice, victim int, begin time.Duration) {
+	r, life := s.Profile.RollInterval, s.Profile.RollLife
+	add := func(kind FaultKind, on Moment, at, lasts time.Duration) {
+		s.Faults = append(s.Faults, Fault{Kind: kind, On: on, Its: on != NoMoment, At: at, For: lasts, Node: victim})
+	}
+	add(pick(d, Upgrade, Upgrade, Retune, Retune, Shutdown, ShutdownHang), NoMoment, begin, r)
+	add(pick(d, CutOut, CutOut, CutIn, Isolate, Tardy, APISlow, AgentDies), pick(d, Leaves, Leaves, Unarmed), pick(d, 0, d.upTo(r/20), d.upTo(r)), life+r)
+	add(HumanFence, pick(d, Leaves, Leaves, NoMoment, Unarmed), pick(d, d.upTo(r/20), d.upTo(r)), r)
+	if last := &s.Faults[2]; last.On == NoMoment {
+		last.At += max(0, begin-r)
+	}
+	if d.chance(2, 3) {
+		add(pick(d, LastGasp, LastGasp, Hang), Withheld, 0, life)
+		add(Isolate, Withheld, d.upTo(r/4), 2*life)
+	}
+	if d.chance(1, 4) {
+		add(Retune, NoMoment, r/2, 0)
+	}
+	s.Span = begin + life + r
+}
+
+// drawSkirmish draws a little that passes soon.
+func (s *Setting) drawSkirmish(d dice) {
+	s.drawTheme(d, pick(d, 1, 2, 2))
+	r := s.Profile.RollInterval
+	for i := range s.Faults {
+		f := &s.Faults[i]
+		f.At = min(f.At, r+d.upTo(2*r))
+		f.For = min(f.For, r/8+d.upTo(2*r))
+	}
+	s.Span = 0
+}
+
 // drawTheme draws faults that meet by chance.
-func (s *Setting) drawTheme(d dice) {
+func (s *Setting) drawTheme(d dice, count int) {
 	r := s.Profile.RollInterval
 	kinds := themes[d.IntN(len(themes))]
-	count := pick(d, 1, 1, 2, 2, 3, 4)
 	if d.chance(1, 4) {
 		kinds = nil
 		for range 1 + d.IntN(5) {

@@ -21,7 +21,7 @@ func (w *World) happen(f Fault) {
 	case PowerCut, FastReboot, Hang, HangAndClose, AgentCrash, AgentDies, AgentPause, Upgrade, HolderCrash, HolderPause,
 		HolderStall, StallAndHang, LastGasp, DeviceFails, Shutdown, ShutdownHang, LinkDown, StorageDown, KubeletHang:
 		w.machines[f.Node].happen(f)
-	case Isolate, Silence, CutOut, CutIn, CutPeer, Blockade, APIDown, APIApart, APIRefuse, APISlow, Lossy, Twice:
+	case Isolate, Island, Tardy, Silence, CutOut, CutIn, CutPeer, Blockade, APIDown, APIApart, APIRefuse, APISlow, Lossy, Twice:
 		w.befall(f)
 	default:
 		w.interfere(f)
@@ -280,6 +280,24 @@ func (w *World) befall(f Fault) {
 				cut(i, f.Node)
 			}
 		}
+	case Island:
+		for _, i := range []int{f.Node, f.Peer} {
+			cut(i, api)
+			cut(api, i)
+			for k := range w.machines {
+				if k != f.Node && k != f.Peer {
+					cut(i, k)
+					cut(k, i)
+				}
+			}
+			if f.Peer == f.Node {
+				break
+			}
+		}
+	case Tardy:
+		raise(&n.tardy[f.Node], false)
+		j.busy[f.Node].begin(w.now)
+		off = append(off, func() { j.busy[f.Node].end(w.now) })
 	case Silence:
 		raise(&n.deaf[f.Node], false)
 	case CutOut:
@@ -400,7 +418,10 @@ func (w *World) steer(f Fault) {
 	switch f.Kind {
 	case Retune:
 		t := p.Profile
-		t.RollLife = pick(w.dice, w.Profile.RollLife, w.Profile.RollLife+w.Profile.RollInterval, 2*w.Profile.RollLife)
+		t.RollLife = pick(w.dice, w.Profile.RollLife+w.Profile.RollInterval, 2*w.Profile.RollLife, 2*w.Profile.RollLife)
+		if w.judge.retuned != nil {
+			t.RollLife = w.Profile.RollLife
+		}
 		t.RealTimeout = pick(w.dice, w.Profile.RealTimeout, 2*w.Profile.RealTimeout, w.Profile.RealTimeout*3/4)
 		t.ShutdownTimeout = max(t.ShutdownTimeout, t.RealTimeout)
 		if t.Validate() == nil {

@@ -42,6 +42,9 @@ func (a *agent) keep() {
 	}
 	poll := func() {
 		a.serveHolder()
+		if a.publisher.acked && a.publisher.clean != a.m.clean() {
+			a.publish()
+		}
 		a.m.after(holderPoll, a.keeper.poll)
 	}
 	a.keeper.turn = func() { a.attend(serve) }

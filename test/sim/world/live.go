@@ -28,7 +28,7 @@ func (w *World) unsettled() string {
 		return "there is no Roll"
 	case r.Broken != "":
 		return "the Roll is broken: " + r.Broken
-	case len(r.Epochs) > 1:
+	case len(r.Epochs) > 1 && !w.mourns():
 		return "a change of witnesses does not end"
 	}
 	for _, m := range w.machines {
@@ -147,6 +147,17 @@ func (w *World) open(f *plan.Fence) string {
 		return "goes on: " + f.Status.WaitsFor
 	}
 	return ""
+}
+
+// mourns reports whether a witness is off for good: a change of witnesses waits
+// for its fence, which says what that waits for.
+func (w *World) mourns() bool {
+	for _, name := range w.store.roll.Witnesses() {
+		if w.machines[nodeIndex(name)].gone {
+			return true
+		}
+	}
+	return false
 }
 
 // answered reports whether some fence goes on under the ID.

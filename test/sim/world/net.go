@@ -6,6 +6,7 @@ import "time"
 // as nodes reach it. Each way of a link may be cut more than once.
 type net struct {
 	cut      [][]int // from, to
+	tardy    []int   // the API's answers to this node come late
 	deaf     []int   // heartbeats to this node are refused
 	down     int     // the API is away, for everybody
 	apart    int     // the API is away, for nodes
@@ -16,7 +17,7 @@ type net struct {
 }
 
 func newNet(nodes int) net {
-	n := net{cut: make([][]int, nodes+1), deaf: make([]int, nodes)}
+	n := net{cut: make([][]int, nodes+1), deaf: make([]int, nodes), tardy: make([]int, nodes)}
 	for i := range n.cut {
 		n.cut[i] = make([]int, nodes+1)
 	}
@@ -55,15 +56,15 @@ func (w *World) apiHop() time.Duration {
 // at the caller, with false where no answer came in time. A question whose
 // answer is lost, or late, was served all the same.
 func (w *World) call(i int, serve func(), done func(ok bool)) {
-	w.request(func() bool { return w.reaches(i, w.api()) }, func() bool { return w.reaches(w.api(), i) }, serve, done)
+	w.request(func() bool { return w.reaches(i, w.api()) }, func() bool { return w.reaches(w.api(), i) }, w.net.tardy[i] > 0, serve, done)
 }
 
 // command is a call of a controller.
 func (w *World) command(serve func(), done func(ok bool)) {
-	w.request(w.controls, w.controls, serve, done)
+	w.request(w.controls, w.controls, false, serve, done)
 }
 
-func (w *World) request(there, back func() bool, serve func(), done func(ok bool)) {
+func (w *World) request(there, back func() bool, tardy bool, serve func(), done func(ok bool)) {
 	late := w.now + w.deadline()
 	if !there() {
 		if w.net.refusing > 0 {
@@ -75,6 +76,9 @@ func (w *World) request(there, back func() bool, serve func(), done func(ok bool
 	w.after(w.apiHop(), func() {
 		serve()
 		answer := w.now + w.apiHop()
+		if tardy {
+			answer = max(answer, late-w.upTo(w.Patience/4))
+		}
 		if answer > late || !back() {
 			w.at(max(late, w.now), func() { done(false) })
 			return

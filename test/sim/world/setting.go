@@ -72,7 +72,7 @@ func pick[T any](d dice, of ...T) T { return of[d.IntN(len(of))] }
 // Draw returns the setting of a seed.
 func Draw(seed uint64) Setting {
 	d := newDice(seed, 0)
-	s := Setting{Seed: seed, Nodes: pick(d, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 5, 2, 6, 3, 3, 3, 7), Profile: drawProfile(d)}
+	s := Setting{Seed: seed, Nodes: drawSize(d), Profile: drawProfile(d)}
 	r := s.Profile.RollInterval
 	s.Spare = pick(d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1)
 	s.Cold = d.chance(1, 16)
@@ -89,6 +89,21 @@ func Draw(seed uint64) Setting {
 	}
 	s.drawFaults(d)
 	return s
+}
+
+// drawSize returns a number of nodes: mostly the fewest that make a quorum.
+func drawSize(d dice) int {
+	switch n := d.IntN(32); {
+	case n < 2:
+		return 4
+	case n < 4:
+		return 5
+	case n < 5:
+		return 2
+	case n < 6:
+		return 6 + d.IntN(2)
+	}
+	return 3
 }
 
 // drawProfile returns a profile with few reads in a roll's life, in which each
