@@ -138,17 +138,17 @@ func check(ctx context.Context, cases []Case, jobs int, out io.Writer) error {
 	return nil
 }
 
-// list prints the table of cases.
+// list prints the table of cases. The first five columns hold no blanks, for scripts.
 func list(out io.Writer, cases []Case) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "CASE\tMODEL\tRUN BY\tEXPECTED\tPROPERTY\tCLAIMS\tWHAT\tSWITCHES")
+	fmt.Fprintln(w, "CASE\tMODEL\tTARGET\tEXPECTED\tCLAIMS\tPROPERTY\tWHAT\tSWITCHES")
 	for _, c := range cases {
 		target := "model"
 		if c.Full {
 			target = "model-full"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Name, c.Model, target, c.Want, c.Property,
-			claims(c.Claims), c.What, strings.Join(c.Defines, " "))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Name, c.Model, target, c.Want,
+			claims(c.Claims), c.Property, c.What, strings.Join(c.Defines, " "))
 	}
 	return w.Flush()
 }
