@@ -16,6 +16,9 @@ ARGS ?=
 # FUZZTIME is spent on each fuzz target, BENCH selects benchmarks by name.
 FUZZTIME ?= 30s
 BENCH ?= .
+# SEEDS is how many schedules the simulator runs: for sim in all, for mutants at
+# most for each mutant.
+SEEDS ?=
 
 # Everything but the cluster tests, which start a control plane and take long.
 UNIT = $$(go list ./... | grep -v /test/cluster)
@@ -55,6 +58,14 @@ model: ## Check the protocol with Spin: every rule, and every rule broken (spin,
 .PHONY: model-full
 model-full: ## The same with the large cases (9 GB of memory; up to 1 h)
 	go run ./test/model -full
+
+.PHONY: sim
+sim: ## Run SEEDS (200000) schedules of the cores in a simulated cluster, faults and all
+	go run ./test/sim -j "$$(nproc)" -seeds $(or $(SEEDS),200000)
+
+.PHONY: mutants
+mutants: ## Break the cores in many small ways: the simulator must notice each (SEEDS at most, 60000)
+	go run ./test/mutants -seeds $(or $(SEEDS),60000)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)

@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	seeds := flag.Uint64("seeds", 100000, "run at most so many `schedules` for each mutant")
+	seeds := flag.Uint64("seeds", 60000, "run at most so many `schedules` for each mutant")
 	which := flag.String("run", "", "only mutants whose name matches this `expression`")
 	flag.Parse()
 	wanted, err := regexp.Compile(*which)
@@ -74,7 +74,7 @@ func (m mutant) hunt(dir string, seeds uint64) (string, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
-	out, err := exec.Command(sim, "-stop", "-first", strconv.FormatUint(m.from, 10), "-seeds", strconv.FormatUint(seeds, 10)).Output()
+	out, err := exec.Command(sim, "-stop", "-seeds", strconv.FormatUint(seeds, 10)).Output()
 	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
 		return "", err
 	}

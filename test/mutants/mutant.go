@@ -5,7 +5,6 @@ type mutant struct {
 	name   string
 	breaks string // the rule or the claim of PROTOCOL.md
 	edits  []edit
-	from   uint64 // the seed to begin with: near one that finds it
 }
 
 // An edit replaces a text that a file has exactly once.

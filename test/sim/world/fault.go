@@ -213,8 +213,12 @@ func (s *Setting) drawSiege(d dice) {
 	victim := d.IntN(s.Nodes)
 	begin := r + d.upTo(2*r)
 	long := life + 2*r
-	if d.chance(1, 5) {
+	switch kind := d.IntN(10); {
+	case kind < 2:
 		s.drawParting(d, victim, begin)
+		return
+	case kind < 5 && s.Nodes > 3:
+		s.drawExile(d, victim, begin)
 		return
 	}
 	add := func(f Fault) {
@@ -282,6 +286,17 @@ func (s *Setting) drawParting(d dice, victim int, begin time.Duration) {
 		add(Retune, NoMoment, r/2, 0)
 	}
 	s.Span = begin + life + r
+}
+
+// drawExile draws an island of two that remember what the others do not any
+// more, for as long as the fence of one of them needs.
+func (s *Setting) drawExile(d dice, victim int, begin time.Duration) {
+	long := 5*s.Profile.RollLife + 2*s.Profile.RealTimeout
+	s.Faults = []Fault{
+		{Kind: HumanFence, At: begin, Node: victim},
+		{Kind: Island, On: Withheld, At: pick(d, 0, d.upTo(s.Profile.RollInterval/4)), For: long, Node: victim, Peer: (victim + 1 + d.IntN(s.Nodes-1)) % s.Nodes},
+	}
+	s.Span = begin + long
 }
 
 // drawSkirmish draws a little that passes soon.
