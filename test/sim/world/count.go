@@ -21,7 +21,6 @@ type Counts struct {
 	Taints     int // out-of-service, by the controller
 	Waited     int // of them after a wait, without a proof
 	Resets     int
-	Legit      int // resets that the judge expected
 	Ungated    int // pings by a close
 	Adopted    int // harder promises
 	Refuted    int // writes of a refutation
@@ -60,7 +59,6 @@ func (c *Counts) Add(d *Counts) {
 	c.Taints += d.Taints
 	c.Waited += d.Waited
 	c.Resets += d.Resets
-	c.Legit += d.Legit
 	c.Ungated += d.Ungated
 	c.Adopted += d.Adopted
 	c.Refuted += d.Refuted

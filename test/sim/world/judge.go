@@ -23,7 +23,6 @@ type judge struct {
 	condemned map[string]bool          // boots that were withheld, rightly
 	said      map[string]string        // node → what people were last told of it
 	steady    time.Duration            // the newest instant at which the API had been well for long
-	steadier  time.Duration            // the one before
 
 	retuned *timing.Profile // by a person
 }
@@ -76,7 +75,7 @@ func newJudge(nodes int, cold bool) judge {
 		j.peer[i] = make([]illness, nodes)
 		all(j.peer[i])
 	}
-	j.whole.last, j.history.last, j.steady, j.steadier = before, before, before, before
+	j.whole.last, j.history.last, j.steady = before, before, before
 	return j
 }
 
@@ -182,9 +181,8 @@ func (w *World) provenOrAsked(fence string) bool {
 
 // judgeReset holds P2 at a reset by the dog or by sysrq: nobody who was healthy
 // and connected is reset, unless its boot was withheld.
-func (m *machine) judgeReset(_ *machine, why string) {
+func (m *machine) judgeReset(why string) {
 	j := &m.judge
-	m.outcome.Counts.Legit++
 	if j.condemned[m.boot] || j.false[m.boot] || m.hung {
 		return
 	}
@@ -218,7 +216,7 @@ func (m *machine) judgeOutage(why string, window time.Duration) {
 	if r == nil || len(r.Epochs) == 0 {
 		return
 	}
-	from := min(window, j.steadyBefore(m.now, j.whole.since(m.now), j.api))
+	from := min(window, j.steadyBefore(m.now))
 	from -= 6 * m.Profile.RollInterval
 	if j.history.since(m.now) >= from || j.busy[m.i].since(m.now) >= from {
 		return
@@ -240,9 +238,9 @@ func (m *machine) judgeOutage(why string, window time.Duration) {
 
 // steadyBefore returns the newest instant at which the API had been well for
 // everybody for a while.
-func (j *judge) steadyBefore(now, _ time.Duration, api []illness) time.Duration {
-	for i := range api {
-		if api[i].count > 0 {
+func (j *judge) steadyBefore(now time.Duration) time.Duration {
+	for i := range j.api {
+		if j.api[i].count > 0 {
 			return j.steady
 		}
 	}

@@ -25,7 +25,6 @@ type machine struct {
 	clock clock
 	hung  bool // nothing runs any more but the kernel, its disk and its dog
 	ended []end
-	early time.Duration // the next boot begins within this
 
 	agent   *agent   // nil: it does not run
 	holder  *holder  // nil: it does not run
@@ -62,18 +61,10 @@ func (m *machine) power() {
 	}
 	m.begin(m.now)
 	r := m.Profile.RollInterval
-	boot := m.boot
-	soon := func(d time.Duration, do func()) {
-		m.after(d, func() {
-			if m.on && m.boot == boot && !m.hung {
-				do()
-			}
-		})
-	}
 	first := m.upTo(r / 2)
-	soon(first, m.startKubelet)
-	soon(first+m.upTo(r/4), func() { m.startHolder(false) })
-	soon(first+r/4+m.upTo(r/2), m.startAgent)
+	m.during(first, m.startKubelet)
+	m.during(first+m.upTo(r/4), func() { m.startHolder(false) })
+	m.during(first+r/4+m.upTo(r/2), m.startAgent)
 }
 
 // begin names a new boot.
@@ -103,7 +94,7 @@ func (m *machine) stop() {
 func (m *machine) reset(why string) {
 	m.outcome.Counts.Resets++
 	m.say(m.name, "is reset: %s", why)
-	m.judgeReset(m, why)
+	m.judgeReset(why)
 	m.stop()
 	if m.gone = m.gone || m.chance(1, 2) && !m.healed; !m.gone {
 		m.back(m.upTo(2 * m.Profile.RollInterval))
