@@ -60,6 +60,9 @@ func (w *World) befall(f Fault) {
 	case Tardy:
 		s.raise(&n.tardy[f.Node])
 		s.ail(&j.busy[f.Node])
+	case Mute:
+		s.raise(&n.mute[f.Node])
+		s.ail(&j.busy[f.Node])
 	case Silence:
 		s.raise(&n.deaf[f.Node])
 	case CutOut:

@@ -31,6 +31,7 @@ var themes = [][]FaultKind{ //nolint:gochecknoglobals // a table
 	{APISlow, Silence, Upgrade, Twice},
 	{Upgrade, HumanFence, CutOut, CutIn},
 	{Upgrade, HumanFence, APISlow},
+	{Mute, Silence, Upgrade, Retune},
 	{Retune, HumanFence, CutIn, AgentDies},
 	{Retune, Hang, CutOut},
 	{Shutdown, HumanFence, ShutdownHang},
@@ -88,11 +89,14 @@ func (s *Setting) drawSiege(d dice) {
 	victim := d.IntN(s.Nodes)
 	begin := r + d.upTo(2*r)
 	long := life + 2*r
-	switch kind := d.IntN(10); {
-	case kind < 2:
+	switch kind := d.IntN(20); {
+	case kind == 19:
+		s.drawRearming(d, victim, begin)
+		return
+	case kind < 4:
 		s.drawParting(d, victim, begin)
 		return
-	case kind < 5 && s.Nodes > 3:
+	case kind < 10 && s.Nodes > 3:
 		s.drawExile(d, victim, begin)
 		return
 	}
@@ -148,10 +152,15 @@ func (s *Setting) drawParting(d dice, victim int, begin time.Duration) {
 		s.Faults = append(s.Faults, Fault{Kind: kind, On: on, Its: on != NoMoment, At: at, For: lasts, Node: victim})
 	}
 	add(pick(d, Upgrade, Upgrade, Retune, Retune, Shutdown, ShutdownHang), NoMoment, begin, r)
-	add(pick(d, CutOut, CutOut, CutIn, Isolate, Tardy, APISlow, AgentDies), pick(d, Leaves, Leaves, Unarmed), pick(d, 0, d.upTo(r/20), d.upTo(r)), life+r)
+	if d.chance(1, 4) {
+		add(Mute, NoMoment, begin-d.upTo(r/2), 4*life)
+		s.Span = 2 * life
+	} else {
+		add(pick(d, CutOut, CutOut, CutIn, Isolate, Tardy, APISlow, AgentDies), pick(d, Leaves, Leaves, Unarmed), pick(d, 0, d.upTo(r/20), d.upTo(r)), life+r)
+	}
 	add(HumanFence, pick(d, Leaves, Leaves, NoMoment, Unarmed), pick(d, d.upTo(r/20), d.upTo(r)), r)
 	if last := &s.Faults[2]; last.On == NoMoment {
-		last.At += max(0, begin-r)
+		last.At += begin - r/4
 	}
 	if d.chance(2, 3) {
 		add(pick(d, LastGasp, LastGasp, Hang), Withheld, 0, life)
@@ -160,7 +169,19 @@ func (s *Setting) drawParting(d dice, victim int, begin time.Duration) {
 	if d.chance(1, 4) {
 		add(Retune, NoMoment, r/2, 0)
 	}
-	s.Span = begin + life + r
+	s.Span += begin + life + r
+}
+
+// drawRearming draws a boot whose holder does not do what is asked of it, and a
+// fence against that boot.
+func (s *Setting) drawRearming(d dice, victim int, begin time.Duration) {
+	r, life := s.Profile.RollInterval, s.Profile.RollLife
+	s.Faults = []Fault{
+		{Kind: pick(d, FastReboot, PowerCut), At: begin, For: r / 4, Node: victim},
+		{Kind: pick(d, HolderPause, HolderCrash, DeviceFails), On: Boots, Its: true, At: r/4 + d.upTo(r), For: pick(d, r, 5*life)},
+		{Kind: HumanFence, On: Boots, Its: true, At: 3*r/2 + d.upTo(2*r)},
+	}
+	s.Span = begin + 5*life
 }
 
 // drawExile draws an island of two that remember what the others do not any

@@ -31,10 +31,11 @@ const (
 	Unarmed
 	EpochChange
 	Leaves // an agent has something to publish before it uses it
+	Boots
 )
 
 func (m Moment) String() string {
-	return [...]string{"", "a suspicion", "a refutation", "a withholding", "a NoExecute quarantine", "a taint", "an unarmed promise", "a change of witnesses", "an offer"}[m]
+	return [...]string{"", "a suspicion", "a refutation", "a withholding", "a NoExecute quarantine", "a taint", "an unarmed promise", "a change of witnesses", "an offer", "a boot"}[m]
 }
 
 // A FaultKind says what goes wrong.
@@ -49,6 +50,7 @@ const (
 	Isolate
 	Island    // with one peer
 	Tardy     // the API's answers to it come late
+	Mute      // the API refuses what it writes
 	Silence   // nobody hears its answers to heartbeats
 	CutOut    // one way, to the API
 	CutIn     // one way, from the API
@@ -99,7 +101,7 @@ const (
 
 func (k FaultKind) String() string {
 	return [...]string{
-		"power cut", "fast reboot", "kernel hang", "kernel hang with an unclean close", "isolated", "on an island", "answered late by the API", "heartbeats unanswered",
+		"power cut", "fast reboot", "kernel hang", "kernel hang with an unclean close", "isolated", "on an island", "answered late by the API", "writes refused", "heartbeats unanswered",
 		"cut towards the API", "cut from the API", "cut towards a peer", "peers' port blocked", "API down", "API away from nodes",
 		"API refuses", "API slow", "messages lost", "answers twice", "agent crashes", "agent dies in a verdict", "agent paused", "agent upgraded",
 		"holder crashes", "holder paused", "slow ping", "slow ping and kernel hang", "last gasp", "device fails", "shutdown", "shutdown hangs",

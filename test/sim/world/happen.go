@@ -18,7 +18,7 @@ func (w *World) happen(f Fault) {
 	case PowerCut, FastReboot, Hang, HangAndClose, AgentCrash, AgentDies, AgentPause, Upgrade, HolderCrash, HolderPause,
 		HolderStall, StallAndHang, LastGasp, DeviceFails, Shutdown, ShutdownHang, LinkDown, StorageDown, KubeletHang:
 		w.machines[f.Node].happen(f)
-	case Isolate, Island, Tardy, Silence, CutOut, CutIn, CutPeer, Blockade, APIDown, APIApart, APIRefuse, APISlow, Lossy, Twice:
+	case Isolate, Island, Tardy, Mute, Silence, CutOut, CutIn, CutPeer, Blockade, APIDown, APIApart, APIRefuse, APISlow, Lossy, Twice:
 		w.befall(f)
 	default:
 		w.interfere(f)

@@ -60,6 +60,7 @@ func (m *machine) power() {
 		return
 	}
 	m.begin(m.now)
+	m.moment(Boots, m.i)
 	r := m.Profile.RollInterval
 	first := m.upTo(r / 2)
 	m.during(first, m.startKubelet)

@@ -7,6 +7,7 @@ import "time"
 type net struct {
 	cut      [][]int // from, to
 	tardy    []int   // the API's answers to this node come late
+	mute     []int   // the API refuses this node's writes
 	deaf     []int   // heartbeats to this node are refused
 	down     int     // the API is away, for everybody
 	apart    int     // the API is away, for nodes
@@ -17,7 +18,7 @@ type net struct {
 }
 
 func newNet(nodes int) net {
-	n := net{cut: make([][]int, nodes+1), deaf: make([]int, nodes), tardy: make([]int, nodes)}
+	n := net{cut: make([][]int, nodes+1), deaf: make([]int, nodes), tardy: make([]int, nodes), mute: make([]int, nodes)}
 	for i := range n.cut {
 		n.cut[i] = make([]int, nodes+1)
 	}

@@ -96,7 +96,7 @@ func (a *agent) writeStatus(want decide.Status, done func(ok, conflict bool)) {
 	var version int64
 	m.call(m.i, func() {
 		o := m.store.guards[m.i]
-		if o.value == nil || o.version != seen {
+		if o.value == nil || o.version != seen || m.net.mute[m.i] > 0 {
 			return
 		}
 		g := *o.value
