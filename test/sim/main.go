@@ -18,14 +18,14 @@ type options struct {
 	stop         bool
 	seed         int64
 	trace        bool
-	grain        bool
+	strict       bool
 	profile      string
 }
 
 // draw returns the setting of a seed, as the options want it.
 func (o *options) draw(seed uint64) world.Setting {
 	s := world.Draw(seed)
-	s.Grain = o.grain
+	s.Strict = o.strict
 	return s
 }
 
@@ -37,7 +37,7 @@ func main() {
 	flag.BoolVar(&o.stop, "stop", false, "end at the first violation, and neither shrink nor tell it")
 	flag.Int64Var(&o.seed, "seed", -1, "run this one `seed`")
 	flag.BoolVar(&o.trace, "trace", false, "with -seed: tell its story")
-	flag.BoolVar(&o.grain, "grain", false, "let pings help until a watchdog's granularity is over, which PROTOCOL.md's claim 8 does not foresee")
+	flag.BoolVar(&o.strict, "strict", false, "hold what does not hold yet: see world.Setting")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile to this `file`")
 	flag.Parse()
 	debug.SetGCPercent(800) // a schedule leaves little behind

@@ -24,10 +24,10 @@ var (
 
 // expires returns when the dog expires unless it is pinged before. Where pings
 // help until its granularity is over, too, claim 8 does not hold for u = 1: the
-// wait counts g once (run with -grain).
+// wait counts g once (run with -strict).
 func (m *machine) expires() time.Duration {
 	at := m.dog.pinged + m.dog.timeout*time.Duration(m.Real)/1000
-	if m.Grain {
+	if m.Strict {
 		at += m.Latency
 	}
 	return at
@@ -57,7 +57,7 @@ func (m *machine) watch() {
 		default:
 			m.dog.bitten = true
 			latency := m.Latency
-			if m.Grain {
+			if m.Strict {
 				latency = 0
 			}
 			m.after(latency, func() {

@@ -221,6 +221,7 @@ func (h *holder) serve(q seam.Request) (s seam.Status, err error) {
 		return s, err
 	}
 	h.core.Report(&s)
+	h.m.judgePromise()
 	h.next()
 	return s, err
 }

@@ -3,6 +3,7 @@ package world
 import (
 	"time"
 
+	"github.com/picket-dev/picket/agent/seam"
 	"github.com/picket-dev/picket/controller/plan"
 	"github.com/picket-dev/picket/proto/roll"
 	"github.com/picket-dev/picket/proto/timing"
@@ -141,6 +142,30 @@ func (c *controller) judgeTaint(i int, fence string) {
 	}
 }
 
+// judgePromise holds claim 7, by which a fence may believe a promise: what the
+// API server holds of this boot is at least as hard as what its holder does.
+func (m *machine) judgePromise() {
+	g := m.store.guards[m.i].value
+	if g == nil || g.Status.Boot != m.boot || !g.Status.Promise.Armed || m.holder == nil || m.hung {
+		return
+	}
+	p := g.Status.Promise
+	var s seam.Status
+	m.holder.core.Report(&s)
+	switch s.State {
+	case seam.Idle, seam.Free:
+		m.violate("P1", "%s is %v, and its NodeGuard promises %+v", m.name, s.State, p)
+	case seam.Armed, seam.Coasting:
+		if real := (s.Timeout*time.Duration(m.Kappa) + 999) / 1000; real > p.RealTimeout() {
+			m.violate("P1", "%s runs with T = %v, and its NodeGuard promises %+v", m.name, s.Timeout, p)
+		}
+		if left := s.PetUntil.Elapsed(m.clock.read(m.now)); s.State == seam.Armed && -left > p.RollLife {
+			m.violate("P1", "%s may be petted for another %v, and its NodeGuard promises %+v", m.name, -left, p)
+		}
+	default:
+	}
+}
+
 // judgePhase counts what becomes of fences.
 func (c *controller) judgePhase(before plan.Phase, f *plan.Fence) {
 	if f.Status.Phase == plan.Recovered && before != plan.Recovered {
@@ -229,7 +254,7 @@ func (m *machine) judgeOutage(why string, window time.Duration) {
 				well++
 			}
 		}
-		if well < e.Quorum() || len(e.Witnesses) == 1 { // a sole witness does not take its own word (seed 275)
+		if well < e.Quorum() || len(e.Witnesses) == 1 && !m.Strict {
 			return
 		}
 	}

@@ -135,6 +135,7 @@ func (m *machine) published(s *plan.GuardStatus) {
 	if m.tells() {
 		m.say(m.name, "has published: promise %+v, serial %d, streak %d, lost %v, refutes %q", s.Promise, s.Serial, s.Streak, s.Lost, s.Refutes)
 	}
+	m.judgePromise()
 	if !s.Promise.Armed {
 		m.moment(Unarmed, m.i)
 	}

@@ -78,7 +78,7 @@ func (m *machine) warm(spec plan.GuardSpec, r roll.Roll, armed bool) {
 	m.run.memory = decide.Memory{Roll: &r, Promise: p}
 	record := seam.Record{State: seam.Idle}
 	if armed {
-		until := m.clock.read(m.now + p.RollLife - m.upTo(m.Profile.RollInterval))
+		until := m.clock.read(m.now).Add(p.RollLife - m.upTo(m.Profile.RollInterval))
 		record = seam.Record{State: seam.Armed, Timeout: p.Timeout, PetUntil: until}
 		m.dog = dog{stored: m.Ungated == 0, running: true, timeout: p.Timeout, pinged: m.now - m.upTo(p.Timeout/4)}
 		m.watch()
