@@ -261,10 +261,10 @@ func large() []Case {
 		of("fence", "full-fence-2-long", "2 witnesses, all that may happen to rolls, L is 3 and the rest of W is 2", Hashed,
 			[]int{2, 3, 4, 5, 6}, "N=2", "L=3", "D=2", "REBOOTS", "RELAYS", "SLOW"),
 		of("fence", "full-fence-5", "5 witnesses, one fence", Hashed, []int{2, 4}, "N=5", "FENCES=1"),
-		of("fence", "full-leaders-3", "two controllers, 3 witnesses", Hashed, []int{1, 9, 10}, "N=3", "CONTROLLERS=2"),
-		of("promise", "full-promise-2", "changes of the promise with 2 witnesses", Hashed, []int{7, 8}, "N=2"),
+		of("fence", "full-leaders-3", "two controllers, 3 witnesses", Packed, []int{1, 9, 10}, "N=3", "CONTROLLERS=2"),
+		of("promise", "full-promise-2", "changes of the promise with 2 witnesses", Packed, []int{7, 8}, "N=2"),
 		of("epoch", "full-epoch-3-disjoint", "3 witnesses for 3 others", Hashed, []int{2, 4}, "N=3", "AGENTS=6", "E1=7", "E2=56"),
-		of("epoch", "full-epoch-3-twice", "3 witnesses, X is fenced twice meanwhile", Hashed, []int{2, 4, 5},
+		of("epoch", "full-epoch-3-twice", "3 witnesses, X is fenced twice meanwhile", Packed, []int{2, 4, 5},
 			"N=3", "AGENTS=4", "E1=7", "E2=14", "FENCES=2"),
 		of("epoch", "full-epoch-4-overlap", "4 witnesses, two of which stay", Hashed, []int{2, 4}, "N=4", "AGENTS=6", "E1=15", "E2=60"),
 	}
