@@ -67,7 +67,10 @@ var mutants = []mutant{ //nolint:gochecknoglobals // a table
 	{name: "never refutes", breaks: "A3", edits: one(evidence, "e.State == roll.Suspected && !c.latched {", "e.State == roll.Suspected && c.latched {")},
 
 	// The holder.
-	{name: "the deadline passes unnoticed", breaks: "A6", edits: one(machine, "	m.checked = now\n	switch {\n	case m.state == Armed && m.petUntil.Passed(now):\n		return m.latch(\"A6: petUntil passed\")\n", "	m.checked = now\n	switch {\n")},
+	{name: "the deadline passes unnoticed", breaks: "A6", edits: []edit{
+		{machine, "	m.checked = now\n	switch {\n	case m.state == Armed && m.petUntil.Passed(now):\n		return m.latch(\"A6: petUntil passed\")\n", "	m.checked = now\n	switch {\n"},
+		{doneGo, "if m.state != Armed || !m.petUntil.Passed(now) {", "if true {"},
+	}},
 	{name: "the latch forgotten", breaks: "A6", edits: one(machine, "m.state, m.reason, m.lastError = Latched, reason, reason", "m.reason, m.lastError = reason, reason\n		return Action{}, nil")},
 	{name: "no second look at the clock", breaks: "§5, delta", edits: one(doneGo, "if m.state != Armed || !m.petUntil.Passed(now) {", "if true {")},
 

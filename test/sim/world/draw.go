@@ -64,10 +64,10 @@ var themes = [][]FaultKind{ //nolint:gochecknoglobals // a table
 // drawFaults draws what goes wrong: a siege, a theme, or any kinds at all
 // (swarm).
 func (s *Setting) drawFaults(d dice) {
-	switch kind := d.IntN(8); {
+	switch kind := d.IntN(10); {
 	case kind < 3 && !s.Cold:
 		s.drawSiege(d)
-	case kind < 6:
+	case kind < 5:
 		s.drawTheme(d, pick(d, 1, 1, 2, 2, 3, 4))
 	default:
 		s.drawSkirmish(d)

@@ -63,7 +63,7 @@ func (m *machine) unsettled() string {
 		return "hangs"
 	case m.agent == nil || m.holder == nil:
 		return "has no agent or no holder"
-	case m.Seed%8 > 0 && !m.quorate():
+	case m.Seed%16 > 0 && !m.quorate():
 		return "" // what follows takes half a minute, and little happens in it
 	case n == nil || g == nil:
 		return "has no Node or no NodeGuard"

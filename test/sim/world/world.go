@@ -30,6 +30,7 @@ type World struct {
 
 	outcome Outcome
 	over    bool
+	still   int // events of this very instant
 	tell    func(string) // nil: nobody listens
 }
 
@@ -55,13 +56,19 @@ func Run(s Setting, tell func(line string)) (out Outcome) {
 	w.build()
 	for !w.over && len(w.queue) > 0 {
 		e := w.queue.pop()
-		w.now = e.at
-		w.outcome.Events++
+		if w.outcome.Events++; e.at > w.now {
+			w.now, w.still = e.at, 0
+		} else if w.still++; w.still > patience {
+			w.violate("live", "time stands still: something happens again and again")
+		}
 		e.do()
 	}
 	w.outcome.Lasted = w.now
 	return w.outcome
 }
+
+// patience is how many events of one instant are no busy loop.
+const patience = 10000
 
 // at plans an event.
 func (w *World) at(t time.Duration, do func()) {
