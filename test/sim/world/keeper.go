@@ -60,7 +60,7 @@ func (a *agent) want(v *decide.Verdict) {
 	a.keeper.wish = w
 	if !a.keeper.planned {
 		a.keeper.planned = true
-		a.m.after(a.m.upTo(a.m.Hop/16)+10*time.Microsecond, a.keeper.turn)
+		a.m.after(a.m.upTo(a.m.Hop/16)+time.Millisecond, a.keeper.turn)
 	}
 }
 
