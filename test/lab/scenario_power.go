@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
@@ -37,32 +35,14 @@ func (r *run) cutPower(v *victim) {
 	v.cut = v.PowerCut()
 }
 
-// powerCutUnsilenced is a power cut without the part of C4 that takes a fenced
-// node's pods out of their services: the controller may not write their status.
-// Its endpoints_s is what Kubernetes, and then the taint, need by themselves.
-func powerCutUnsilenced(ctx context.Context, r *run) error {
-	roles := r.plane.Client().RbacV1().ClusterRoles()
-	change := func(ctx context.Context, change func(*rbacv1.ClusterRole)) error {
-		role, err := roles.Get(ctx, "picket-controller", metav1.GetOptions{})
-		if err == nil {
-			change(role)
-			_, err = roles.Update(ctx, role, metav1.UpdateOptions{})
-		}
-		if err != nil {
-			return fmt.Errorf("change what the controller may do: %w", err)
-		}
-		return nil
-	}
-	var before []rbacv1.PolicyRule
-	err := change(ctx, func(role *rbacv1.ClusterRole) {
-		before = slices.Clone(role.Rules)
-		role.Rules = slices.DeleteFunc(role.Rules, func(p rbacv1.PolicyRule) bool { return slices.Contains(p.Resources, "pods/status") })
-	})
+// powerCutKeepReady is a power cut without the part of C4 that takes a fenced
+// node's pods out of their services: its endpoints_s is what is left to the taint.
+func powerCutKeepReady(ctx context.Context, r *run) error {
+	restore, err := r.changePolicy(ctx, func(p *v1alpha1.FencingPolicySpec) { p.Pods.KeepReady = true })
 	if err != nil {
 		return err
 	}
-	err = powerCut(ctx, r)
-	return errors.Join(err, change(context.WithoutCancel(ctx), func(role *rbacv1.ClusterRole) { role.Rules = before }))
+	return errors.Join(powerCut(ctx, r), restore())
 }
 
 // fastReboot brings a node back inside the wait, which a long drain makes longer

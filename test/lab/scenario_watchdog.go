@@ -52,42 +52,54 @@ func softdogFires(ctx context.Context, r *run) error {
 	return r.guardedBy(ctx, v.node, hardwareDog)
 }
 
-// systemdCooperates lets systemd hold the hardware's watchdog from the node's
-// boot on: Picket takes softdog, and systemd goes on.
-func systemdCooperates(ctx context.Context, r *run) error {
-	return r.systemdHolds(ctx, v1alpha1.Cooperate, softDog, "10s")
-}
-
-// systemdGivesUp makes systemd give the hardware's watchdog up.
-func systemdGivesUp(ctx context.Context, r *run) error {
-	return r.systemdHolds(ctx, v1alpha1.TakeOver, hardwareDog, "0")
-}
-
-// systemdHolds reboots a node into a systemd that pets the hardware's watchdog,
-// and checks who holds what under a stance; then it undoes all of it.
-func (r *run) systemdHolds(ctx context.Context, stance v1alpha1.SystemdStance, driver, runtime string) error {
+// systemdHolds reboots a node into a systemd that pets the hardware's watchdog.
+// Under Cooperate Picket takes softdog, and systemd goes on; under TakeOver it
+// must give the hardware's up, and gets it back afterwards.
+func systemdHolds(ctx context.Context, r *run) error {
 	n, err := r.writer(ctx, time.Minute)
 	if err != nil {
 		return err
 	}
 	n = r.other(n) // the workload has nothing to do with it
-	restore, err := r.changePolicy(ctx, func(p *v1alpha1.FencingPolicySpec) { p.Watchdog.Systemd = stance })
+	if err := r.sh(ctx, n, "mkdir -p /etc/systemd/system.conf.d && printf '[Manager]\\nRuntimeWatchdogSec=10s\\n' >"+runtimeDog); err != nil {
+		return err
+	}
+	err = r.bothStances(ctx, n)
+	undo := context.WithoutCancel(ctx)
+	if err := errors.Join(err, r.sh(undo, n, "rm -f "+runtimeDog+"; systemctl daemon-reload")); err != nil {
+		return err
+	}
+	return errors.Join(r.guardedBy(ctx, n, hardwareDog), r.held(ctx, n, hardwareDog, "0"))
+}
+
+// runtimeDog makes systemd pet the hardware's watchdog.
+const runtimeDog = "/etc/systemd/system.conf.d/lab-dog.conf"
+
+func (r *run) bothStances(ctx context.Context, n *node) error {
+	if err := r.reboot(ctx, n); err != nil {
+		return err
+	}
+	if err := r.held(ctx, n, softDog, "10s"); err != nil {
+		return err
+	}
+	if err := r.stays(ctx, 30*time.Second, "two watchdogs", r.calmBut(n)); err != nil {
+		return err
+	}
+	restore, err := r.changePolicy(ctx, func(p *v1alpha1.FencingPolicySpec) { p.Watchdog.Systemd = v1alpha1.TakeOver })
 	if err != nil {
 		return err
 	}
-	const conf = "/etc/systemd/system.conf.d/lab-dog.conf"
-	err = r.reboot(ctx, n, "mkdir -p ${conf%/*} && printf '[Manager]\\nRuntimeWatchdogSec=10s\\n' >$conf", conf)
+	err = r.guardedBy(ctx, n, hardwareDog)
 	if err == nil {
-		err = r.held(ctx, n, driver, runtime)
+		err = r.held(ctx, n, hardwareDog, "0")
 	}
-	if err == nil {
-		r.say("%s is guarded by %s; systemd's RuntimeWatchdogUSec is %s", n.Name(), driver, runtime)
-		err = r.stays(ctx, time.Minute, "two watchdogs", r.calmBut(n))
-	}
-	if err := errors.Join(err, restore(), r.reboot(context.WithoutCancel(ctx), n, "rm -f $conf", conf)); err != nil {
+	if err := errors.Join(err, restore()); err != nil {
 		return err
 	}
-	return r.held(ctx, n, hardwareDog, "0")
+	if err := r.guardedBy(ctx, n, softDog); err != nil {
+		return err
+	}
+	return r.held(ctx, n, softDog, "10s")
 }
 
 // held checks which driver guards a node, and for how long systemd would wait.
@@ -104,18 +116,17 @@ func (r *run) held(ctx context.Context, n *node, driver, runtime string) error {
 		if err == nil && strings.TrimSpace(text) != runtime {
 			err = fmt.Errorf("systemd's RuntimeWatchdogUSec is %q, want %q", strings.TrimSpace(text), runtime)
 		}
+		if err == nil {
+			r.say("%s is guarded by %s; systemd's RuntimeWatchdogUSec is %s", n.Name(), driver, runtime)
+		}
 		return err
 	})
 }
 
-// reboot runs a script, which sees $conf, and reboots the node in order; it is
-// armed when reboot returns.
-func (r *run) reboot(ctx context.Context, n *node, script, conf string) error {
+// reboot reboots a node in order; it is armed when reboot returns.
+func (r *run) reboot(ctx context.Context, n *node) error {
 	r.doomed[n.Name()] = true
 	boot, _ := n.On()
-	if err := r.sh(ctx, n, "conf="+conf+"; "+script); err != nil {
-		return err
-	}
 	if err := r.background(ctx, n, "sleep 0.2; systemctl reboot"); err != nil {
 		return err
 	}

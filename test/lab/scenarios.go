@@ -4,7 +4,7 @@ package main
 func scenarios() []scenario {
 	return []scenario{
 		{"power-cut", "a node loses power, and gets it back", powerCut},
-		{"power-cut-without-c4", "a power cut, and nobody takes the node's pods out of their services", powerCutUnsilenced},
+		{"power-cut-keep-ready", "a power cut, and C4 leaves the pods in their services", powerCutKeepReady},
 		{"fast-reboot", "a node is back inside the wait: nothing moves", fastReboot},
 		{"isolated-cluster-network", "a node is cut off from API and peers; its storage stays", isolatedCluster},
 		{"isolated-everything", "both of a node's networks are cut", isolatedEverything},
@@ -23,8 +23,7 @@ func scenarios() []scenario {
 		{"fork-bomb", "a pod forks for ever", forkBomb},
 		{"full-disk", "a root disk is full", fullDisk},
 		{"softdog", "softdog instead of the hardware, and nobody pets it any more", softdogFires},
-		{"systemd-cooperates", "systemd holds the hardware's watchdog, and keeps it", systemdCooperates},
-		{"systemd-gives-up", "systemd holds the hardware's watchdog, and must give it up", systemdGivesUp},
+		{"systemd-holds", "systemd holds the hardware's watchdog: it keeps it, gives it up, gets it back", systemdHolds},
 		{"api-stopped", "the API server is stopped for a minute", apiStopped},
 		{"shutdown-hangs", "a shutdown hangs on a dead volume: the watchdog ends it", shutdownHangs},
 		{"self-test", "a drained node tests its watchdog", selfTest},

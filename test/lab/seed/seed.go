@@ -47,10 +47,11 @@ var tree embed.FS
 
 // units are started at boot.
 var units = map[string]string{
-	"kubelet.service":          "multi-user.target",
-	"lab-images.service":       "multi-user.target",
-	"lab-guest.service":        "sysinit.target",
-	"systemd-networkd.service": "multi-user.target",
+	"kubelet.service":                      "multi-user.target",
+	"lab-images.service":                   "multi-user.target",
+	"lab-guest.service":                    "sysinit.target",
+	"systemd-networkd.service":             "multi-user.target",
+	"systemd-networkd-wait-online.service": "network-online.target",
 }
 
 // Files returns what the node's disk carries beside the root filesystem.
