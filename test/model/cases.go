@@ -1,7 +1,5 @@
 package main
 
-import "fmt"
-
 // A Verdict is what a search says of a property.
 type Verdict string
 
@@ -10,32 +8,6 @@ const (
 	Safe     Verdict = "safe"
 	Violated Verdict = "violated"
 )
-
-// A Search is how Spin remembers the states it has seen.
-type Search int
-
-// Whole keeps each state, Packed the same in less memory and more time: they prove
-// what they say. Hashed keeps 64 bits of a hash of each (hash compaction): two states
-// may be taken for one, with a probability of about states² / 2⁶⁵, so for 10⁸ states
-// of 1 in 3000.
-const (
-	Whole Search = iota
-	Packed
-	Hashed
-)
-
-// flags are what the compiler of a search is told.
-func (s Search) flags() []string {
-	switch s {
-	case Whole:
-		return nil
-	case Packed:
-		return []string{"-DCOLLAPSE"}
-	case Hashed:
-		return []string{"-DHC4"}
-	}
-	panic(fmt.Sprintf("unknown search %d", s))
-}
 
 // The properties that the models assert.
 const (
@@ -55,7 +27,6 @@ type Case struct {
 	What     string // is in this case, or the rule that it breaks
 	Claims   []int  // of PROTOCOL.md that the case checks
 	Full     bool   // takes too long for make model
-	Search   Search
 }
 
 // switches are the case's macros as options of spin.
@@ -250,22 +221,21 @@ func pets() []Case {
 
 // large are the cases of make model-full.
 func large() []Case {
-	of := func(model, name, what string, search Search, claims []int, defines ...string) Case {
-		return Case{Name: name, Model: model, Defines: defines, Want: Safe, Property: p1, What: what, Claims: claims,
-			Full: true, Search: search}
+	of := func(model, name, what string, claims []int, defines ...string) Case {
+		return Case{Name: name, Model: model, Defines: defines, Want: Safe, Property: p1, What: what, Claims: claims, Full: true}
 	}
 	return []Case{
-		of("fence", "full-fence-4", "4 witnesses", Packed, []int{2, 4, 5}, "N=4"),
-		of("fence", "full-fence-3", "3 witnesses that reboot, relays, X may crash", Hashed, []int{2, 3, 4, 5, 6},
+		of("fence", "full-fence-4", "4 witnesses", []int{2, 4, 5}, "N=4"),
+		of("fence", "full-fence-3", "3 witnesses that reboot, relays, X may crash", []int{2, 3, 4, 5, 6},
 			"N=3", "REBOOTS", "RELAYS", "CRASHES"),
-		of("fence", "full-fence-2-long", "2 witnesses, all that may happen to rolls, L is 3 and the rest of W is 2", Packed,
+		of("fence", "full-fence-2-long", "2 witnesses, all that may happen to rolls, L is 3 and the rest of W is 2",
 			[]int{2, 3, 4, 5, 6}, "N=2", "L=3", "D=2", "REBOOTS", "RELAYS", "SLOW"),
-		of("fence", "full-fence-5", "5 witnesses, one fence", Packed, []int{2, 4}, "N=5", "FENCES=1"),
-		of("fence", "full-leaders-3", "two controllers, 3 witnesses", Packed, []int{1, 9, 10}, "N=3", "CONTROLLERS=2"),
-		of("promise", "full-promise-2", "changes of the promise with 2 witnesses", Packed, []int{7, 8}, "N=2"),
-		of("epoch", "full-epoch-3-disjoint", "3 witnesses for 3 others", Hashed, []int{2, 4}, "N=3", "AGENTS=6", "E1=7", "E2=56"),
-		of("epoch", "full-epoch-3-twice", "3 witnesses, X is fenced twice meanwhile", Packed, []int{2, 4, 5},
+		of("fence", "full-fence-5", "5 witnesses, one fence", []int{2, 4}, "N=5", "FENCES=1"),
+		of("fence", "full-leaders-3", "two controllers, 3 witnesses", []int{1, 9, 10}, "N=3", "CONTROLLERS=2"),
+		of("promise", "full-promise-2", "changes of the promise with 2 witnesses", []int{7, 8}, "N=2"),
+		of("epoch", "full-epoch-3-disjoint", "3 witnesses for 3 others", []int{2, 4}, "N=3", "AGENTS=6", "E1=7", "E2=56"),
+		of("epoch", "full-epoch-3-twice", "3 witnesses, X is fenced twice meanwhile", []int{2, 4, 5},
 			"N=3", "AGENTS=4", "E1=7", "E2=14", "FENCES=2"),
-		of("epoch", "full-epoch-4-overlap", "4 witnesses, two of which stay", Hashed, []int{2, 4}, "N=4", "AGENTS=6", "E1=15", "E2=60"),
+		of("epoch", "full-epoch-4-overlap", "4 witnesses, two of which stay", []int{2, 4}, "N=4", "AGENTS=6", "E1=15", "E2=60"),
 	}
 }

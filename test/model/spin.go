@@ -72,9 +72,11 @@ func searchIn(ctx context.Context, dir string, c Case, shortest bool) (Result, e
 	if err := os.CopyFS(dir, models); err != nil {
 		return Result{}, err
 	}
-	limit, mib, optimize := patience, memory, "-O1" // searches as fast as -O2, for half the time of gcc
+	limit, mib := patience, memory
+	options := []string{"-O1"} // searches as fast as -O2, for half the time of gcc
 	if c.Full {
-		limit, mib, optimize = patienceFull, memoryFull, "-O2"
+		limit, mib = patienceFull, memoryFull
+		options = []string{"-O2", "-DCOLLAPSE"} // each state in a third of the memory
 	}
 	start := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, limit)
@@ -82,8 +84,7 @@ func searchIn(ctx context.Context, dir string, c Case, shortest bool) (Result, e
 	if _, err := tool(bounded, dir, "spin", append(c.switches(), "-a", c.Model+".pml")...); err != nil {
 		return Result{}, err
 	}
-	build := []string{optimize, "-w", "-DSAFETY", "-DNOFAIR", fmt.Sprintf("-DMEMLIM=%d", mib), "-o", "pan", "pan.c"}
-	build = append(build, c.Search.flags()...)
+	build := append(options, "-w", "-DSAFETY", "-DNOFAIR", fmt.Sprintf("-DMEMLIM=%d", mib), "-o", "pan", "pan.c")
 	if shortest {
 		build = append(build, "-DBFS")
 	}
