@@ -10,17 +10,21 @@ import (
 	"github.com/picket-dev/picket/proto/timing"
 )
 
-// What a holder is made of; see package hold.
 type (
-	Machine  = hold.Machine
-	Action   = hold.Action
-	Result   = hold.Result
-	Request  = hold.Request
-	Record   = hold.Record
-	Status   = hold.Status
-	State    = hold.State
-	Op       = hold.Op
-	Evidence = hold.Evidence
+	// Machine decides when the device may be pinged.
+	Machine = hold.Machine
+	// Action is what the holder must do now.
+	Action = hold.Action
+	// Result is how an Action ended.
+	Result = hold.Result
+	// Request is one message from the agent.
+	Request = hold.Request
+	// Record is what a holder leaves for its successor.
+	Record = hold.Record
+	// Status is the answer to every call.
+	Status = hold.Status
+	// State is what the holder does with its device.
+	State = hold.State
 )
 
 // The states of a holder.
@@ -62,7 +66,7 @@ const ErrExpired = hold.ErrExpired
 // an earlier one of this boot if there is a marker, and with its device open if
 // the service manager kept it.
 func Resume(marker *Record, adopted bool, petDelay time.Duration, now timing.Instant) (*Machine, Action, error) {
-	e := Evidence{Verdict: hold.Absent, Adopted: adopted, Active: watchdog.No}
+	e := hold.Evidence{Verdict: hold.Absent, Adopted: adopted, Active: watchdog.No}
 	if marker != nil {
 		e.Verdict, e.Record = hold.Ours, *marker
 	}

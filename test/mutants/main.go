@@ -108,7 +108,7 @@ func (m mutant) overlay(dir string) (string, error) {
 		if n := strings.Count(text[e.file], e.old); n != 1 {
 			return "", fmt.Errorf("%s has %d times %q: bring the mutant up to date", e.file, n, e.old)
 		}
-		text[e.file] = strings.Replace(text[e.file], e.old, e.new, 1)
+		text[e.file] = strings.Replace(text[e.file], e.old, e.instead, 1)
 	}
 	replace := make(map[string]string)
 	for file, source := range text {

@@ -8,7 +8,7 @@ type mutant struct {
 }
 
 // An edit replaces a text that a file has exactly once.
-type edit struct{ file, old, new string }
+type edit struct{ file, old, instead string }
 
 const (
 	wait     = "proto/timing/wait.go"
@@ -23,16 +23,15 @@ const (
 	suspect  = "controller/plan/suspected.go"
 	trial    = "controller/plan/trial.go"
 	taint    = "controller/plan/taint.go"
-	retreat  = "controller/plan/retreat.go"
 	epoch    = "controller/plan/epoch.go"
 	detach   = "controller/plan/detach.go"
 	fence    = "controller/plan/fence.go"
 )
 
-func one(file, old, new string) []edit { return []edit{{file, old, new}} }
+func one(file, old, instead string) []edit { return []edit{{file, old, instead}} }
 
 // mutants is the table.
-var mutants = []mutant{ //nolint:gochecknoglobals // a table
+var mutants = []mutant{
 	// The wait.
 	{name: "W without L", breaks: "§5", edits: one(wait, "sum := p.RollLife + p.PetDelay", "sum := p.PetDelay")},
 	{name: "W without delta", breaks: "§5", edits: one(wait, "p.RollLife + p.PetDelay +", "p.RollLife +")},
@@ -53,7 +52,6 @@ var mutants = []mutant{ //nolint:gochecknoglobals // a table
 		{evidence, `if e.Roll.Serial > c.known.Serial || c.broken != "" {`, `if c.known.Serial == 0 || c.broken != "" {`},
 		{evidence, `c.credit(e.Sent, "api", c.known, e.Roll)`, `c.credit(e.Sent, "api", c.known)`},
 	}},
-	{name: "a witness states what it heard", breaks: "claim 3", edits: one(evidence, "		c.learn(held.Roll)\n", "		c.learn(held.Roll)\n		m := held.Roll\n		c.memory = &m\n")},
 
 	// Promises.
 	{name: "adopting without the later roll", breaks: "claim 7", edits: one(pledge, "return !c.ackedAt.IsZero() && c.api.After(c.ackedAt) &&", "return !c.ackedAt.IsZero() &&")},
@@ -90,12 +88,9 @@ var mutants = []mutant{ //nolint:gochecknoglobals // a table
 	{name: "no acknowledgements", breaks: "claim 4", edits: one(withheld, "		if !enough {\n", "		if !enough && t == nil {\n")},
 	{name: "the victim acknowledges", breaks: "step 5", edits: one(trial, "return w != f.Status.Node && (heard || p.dead(w, t.since))", "return heard || p.dead(w, t.since)")},
 	{name: "c from before the acknowledgements", breaks: "claim 4, step 6", edits: one(withheld, "t.deadline = p.now.Add(wait)", "t.deadline = t.since.Add(wait)")},
-	{name: "retiring epochs need no acknowledgement", breaks: "§7", edits: one(trial, "if count(e, ok) < e.Cover() {", "if !e.Retiring && count(e, ok) < e.Cover() {")},
 	{name: "no look at the boot", breaks: "step 7", edits: one(withheld, "case saw.Node.Boot != st.Boot, saw.Guard != nil && saw.Guard.Status.Boot != \"\" && saw.Guard.Status.Boot != st.Boot:", "case false:")},
-	{name: "a taint on a version that was not looked at", breaks: "claim 9", edits: one(withheld, "		a.OutOfService = st.Fence\n", "		a.OutOfService = st.Fence\n		a.Version = p.w.Nodes[st.Node].Version\n")},
+	{name: "a taint without a precondition", breaks: "claim 9", edits: one(withheld, "		a.OutOfService = st.Fence\n", "		a.OutOfService = st.Fence\n		a.Version = \"\"\n")},
 	{name: "no rejoin guard", breaks: "step 7, §11", edits: one(withheld, "t.after = saw.Sent.Add(guard)", "t.after = saw.Sent")},
-	{name: "the quarantine stays", breaks: "claim 9", edits: one(retreat, "if (st.Phase != Suspected || p.entry(st.Fence) == roll.Withheld) && !p.unmarked(f, t) {", "if t == nil && !p.unmarked(f, t) {")},
-	{name: "an epoch gone at once", breaks: "§7 (iii)", edits: one(epoch, ">= old.Cover() {", ">= 0 {")},
 	{name: "an epoch that never goes", breaks: "§7 (iii)", edits: one(epoch, ">= old.Cover() {", "> len(old.Witnesses) {")},
 	{name: "the taint stays", breaks: "C7", edits: one(detach, "case saw.Node != nil && saw.Node.OutOfService != \"\":", "case saw.Node == nil:")},
 	{name: "reboots unnoticed", breaks: "§6, proof", edits: []edit{

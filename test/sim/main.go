@@ -52,7 +52,7 @@ func main() {
 			os.Exit(2)
 		}
 	}
-	status := 0
+	var status int
 	if o.seed >= 0 {
 		status = one(o.draw(uint64(o.seed)), o.trace)
 	} else {

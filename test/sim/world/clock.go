@@ -24,13 +24,13 @@ func (c clock) read(t time.Duration) timing.Instant {
 }
 
 // until returns the instant of the world at which i has passed on both clocks;
-// on either of them, if any is true.
-func (c clock) until(now time.Duration, i timing.Instant, any bool) time.Duration {
+// on one of them, if either is true.
+func (c clock) until(now time.Duration, i timing.Instant, either bool) time.Duration {
 	at := c.read(now)
 	raw := (i.Raw - at.Raw) * million / time.Duration(million+c.raw)
 	boot := (i.Boot - at.Boot) * million / time.Duration(million+c.boot)
 	left := max(raw, boot)
-	if any {
+	if either {
 		left = min(raw, boot)
 	}
 	if left < 0 {

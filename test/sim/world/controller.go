@@ -24,7 +24,7 @@ type controller struct {
 	guards map[string]plan.Guard
 	fences []plan.Fence
 	seen   [3][]int64 // versions of what the caches hold, by kind
-	blind  int        // its watches are broken
+	blind  [3]int     // its watches are broken, by kind
 
 	roll     *plan.Roll
 	read     instant // when the last good read of the Roll was sent; zero: never
@@ -118,7 +118,7 @@ func (c *controller) list() {
 // announce brings what was written to every controller's watch.
 func (w *World) announce(k kind, i int) {
 	for _, c := range w.controllers {
-		if c.up && c.blind == 0 {
+		if c.up && c.blind[k] == 0 {
 			c.watch(k, i)
 		}
 	}
@@ -138,7 +138,7 @@ func (c *controller) watch(k kind, i int) {
 	}
 	c.after(c.hop()+c.upTo(c.Lag), func() {
 		c.attend(func() {
-			if c.blind == 0 {
+			if c.blind[k] == 0 {
 				c.take(k, i, version, value)
 			}
 		})
@@ -333,7 +333,7 @@ func (w *World) healControllers() {
 		leader = w.elect()
 	}
 	leader.pausedUntil = min(leader.pausedUntil, w.now)
-	leader.blind = 0
+	leader.blind = [3]int{}
 	leader.list()
 	leader.urge()
 }

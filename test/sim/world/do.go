@@ -263,7 +263,7 @@ func (c *controller) putFence(i int, a plan.PutFence) bool {
 
 func (c *controller) putTaints(i int, a plan.PutTaints) bool {
 	old := c.store.nodes[i].value
-	if old == nil || old.Version != a.Version {
+	if old == nil || old.Version != a.Version && a.Version != "" { // without one there is no precondition
 		return false
 	}
 	n := *old

@@ -3,11 +3,13 @@ package world
 import (
 	"slices"
 	"time"
+
+	"github.com/picket-dev/picket/proto/timing"
 )
 
 // theme is a set of kinds that meet in one schedule, the first of which is
 // certain to happen.
-var themes = [][]FaultKind{ //nolint:gochecknoglobals // a table
+var themes = [][]FaultKind{
 	{PowerCut},
 	{PowerCut, APIDown, APIApart},
 	{PowerCut, LeaderCrash, LeaderPause, Rival},
@@ -90,6 +92,9 @@ func (s *Setting) drawSiege(d dice) {
 	begin := r + d.upTo(2*r)
 	long := life + 2*r
 	switch kind := d.IntN(20); {
+	case kind > 16 && kind < 19:
+		s.drawReturn(d, victim, begin)
+		return
 	case kind == 19:
 		s.drawRearming(d, victim, begin)
 		return
@@ -169,7 +174,31 @@ func (s *Setting) drawParting(d dice, victim int, begin time.Duration) {
 	if d.chance(1, 4) {
 		add(Retune, NoMoment, r/2, 0)
 	}
+	if d.chance(1, 4) {
+		add(WatchBreaks, Leaves, 0, d.upTo(4*r))
+	}
 	s.Span += begin + life + r
+}
+
+// drawReturn draws a node that comes back when the wait for its last boot is
+// over, and a leader that sees it late.
+func (s *Setting) drawReturn(d dice, victim int, begin time.Duration) {
+	r, g := s.Profile.RollInterval, s.Gear[victim]
+	w := timing.Wait(timing.Promise{
+		Armed: true, RollLife: s.Profile.RollLife, PetDelay: s.Profile.PetDelay,
+		Timeout: s.Profile.RealTimeout * 1000 / time.Duration(g.Kappa), Kappa: g.Kappa, Ungated: g.Ungated,
+	}, s.Profile)
+	s.Faults = []Fault{
+		{Kind: HumanFence, At: begin, Node: victim},
+		{Kind: PowerCut, On: Withheld, For: w - r/2 + d.upTo(2*r), Node: victim},
+	}
+	if d.chance(2, 3) {
+		s.Faults = append(s.Faults, Fault{Kind: WatchBreaks, On: Withheld, At: w - 2*r, For: 5 * r, Peer: pick(d, 0, 1, 3, 3)})
+	}
+	if d.chance(1, 3) {
+		s.Faults = append(s.Faults, Fault{Kind: pick(d, LeaderPause, LeaderPause, Rival, HumanDelete, StripTaints), On: pick(d, Quarantined, Boots), Its: true, At: d.upTo(r / 2), For: pick(d, r/2, 3*r)})
+	}
+	s.Span = begin + w + 4*r
 }
 
 // drawRearming draws a boot whose holder does not do what is asked of it, and a

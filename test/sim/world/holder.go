@@ -128,7 +128,7 @@ func (h *holder) plan(at time.Duration) {
 // read again.
 func (h *holder) slow(a seam.Action) {
 	h.stalled = true
-	h.m.run.marker = marker(h.core.Record())
+	h.m.run.marker = new(h.core.Record())
 	d, hangs := h.m.stall, h.m.stallEnd
 	h.m.stall = 0
 	h.m.sick(d + h.m.Profile.RealTimeout)
@@ -166,13 +166,11 @@ func (m *machine) closeLate() {
 	})
 }
 
-func marker(r seam.Record) *seam.Record { return &r }
-
 // carry carries out an action and all that follow from it.
 func (h *holder) carry(a seam.Action, err error) error {
 	for {
 		if h.m.run.marker == nil || *h.m.run.marker != h.core.Record() {
-			h.m.run.marker = marker(h.core.Record())
+			h.m.run.marker = new(h.core.Record())
 		}
 		if a.Act == seam.Nothing || a.Act == seam.Exit {
 			return err

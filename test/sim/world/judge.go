@@ -156,7 +156,7 @@ func (m *machine) judgePromise() {
 	case seam.Idle, seam.Free:
 		m.violate("P1", "%s is %v, and its NodeGuard promises %+v", m.name, s.State, p)
 	case seam.Armed, seam.Coasting:
-		if real := (s.Timeout*time.Duration(m.Kappa) + 999) / 1000; real > p.RealTimeout() {
+		if bite := (s.Timeout*time.Duration(m.Kappa) + 999) / 1000; bite > p.RealTimeout() {
 			m.violate("P1", "%s runs with T = %v, and its NodeGuard promises %+v", m.name, s.Timeout, p)
 		}
 		if left := s.PetUntil.Elapsed(m.clock.read(m.now)); s.State == seam.Armed && -left > p.RollLife {

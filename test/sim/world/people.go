@@ -28,13 +28,7 @@ func (w *World) interfere(f Fault) {
 		}
 	case WatchBreaks:
 		if c != nil {
-			c.blind++
-			w.after(f.For, func() {
-				if c.blind > 0 && c.up {
-					c.blind--
-					c.attend(c.list)
-				}
-			})
+			c.breakWatch(f)
 		}
 	case Retune, Observe, Exclude, PauseFencing:
 		w.steer(f)
@@ -43,6 +37,21 @@ func (w *World) interfere(f Fault) {
 	case ForeignTaint, StripTaints, DeleteRoll, RestoreRoll, DeleteNode, Join:
 		w.vandalize(f)
 	default:
+	}
+}
+
+// breakWatch breaks the watch of one kind of objects, or of all. When it is
+// opened anew it lists them.
+func (c *controller) breakWatch(f Fault) {
+	for k := range c.blind {
+		if f.Peer%4 < 3 && f.Peer%4 != k {
+			continue
+		}
+		c.blind[k]++
+		c.after(f.For, func() {
+			c.blind[k] = max(0, c.blind[k]-1)
+			c.attend(c.list)
+		})
 	}
 }
 
@@ -121,9 +130,8 @@ func (w *World) exclude(i int, is bool) {
 
 // openFence returns the newest fence of a node that has not ended, or nil.
 func (w *World) openFence(i int) (int, *plan.Fence) {
-	for k := len(w.store.fences) - 1; k >= 0; k-- {
-		f := w.store.fences[k].value
-		if f != nil && f.Node == w.machines[i].name && f.Status.Phase != plan.Recovered && f.Status.Phase != plan.Refuted {
+	for k, o := range slices.Backward(w.store.fences) {
+		if f := o.value; f != nil && f.Node == w.machines[i].name && f.Status.Phase != plan.Recovered && f.Status.Phase != plan.Refuted {
 			return k, f
 		}
 	}

@@ -3,6 +3,7 @@ package world
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/picket-dev/picket/controller/plan"
@@ -120,7 +121,7 @@ func drawProfile(d dice) timing.Profile {
 		PetDelay: pick(d, r/4, r, 7*r/5), ResetLatency: pick(d, r/8, r/8, 2*r), Drain: pick(d, r/8, r/8, 2*r),
 		RejoinGuard: pick(d, r/4, r/4, r),
 	}
-	p.ShutdownTimeout = pick[time.Duration](d, 1, 2) * p.RealTimeout
+	p.ShutdownTimeout = pick(d, p.RealTimeout, 2*p.RealTimeout)
 	return p
 }
 
@@ -140,23 +141,24 @@ func drawGear(d dice, p timing.Profile, master bool) Gear {
 // String tells the setting to people.
 func (s Setting) String() string {
 	p := s.Profile
-	text := fmt.Sprintf("%d nodes", s.Nodes)
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d nodes", s.Nodes)
 	if s.Spare > 0 {
-		text += fmt.Sprintf(" and %d to come", s.Spare)
+		fmt.Fprintf(&text, " and %d to come", s.Spare)
 	}
 	if s.Cold {
-		text += ", from nothing"
+		text.WriteString(", from nothing")
 	}
-	text += fmt.Sprintf("; roll every %v, L %v, κT ≤ %v, δ %v, g+ℓ %v, Q %v, r %d, guard %v; hop %v, watch lag %v, faults until %v",
+	fmt.Fprintf(&text, "; roll every %v, L %v, κT ≤ %v, δ %v, g+ℓ %v, Q %v, r %d, guard %v; hop %v, watch lag %v, faults until %v",
 		p.RollInterval, p.RollLife, p.RealTimeout, p.PetDelay, p.ResetLatency, p.Drain, p.GateReads, p.RejoinGuard, s.Hop, s.Lag, s.Span)
 	for i, g := range s.Gear {
-		text += fmt.Sprintf("\n  n%d: u=%d κ=%d (truly %d), clocks %+d/%+d ppm", i+1, g.Ungated, g.Kappa, g.Real, g.Raw, g.Boot)
+		fmt.Fprintf(&text, "\n  n%d: u=%d κ=%d (truly %d), clocks %+d/%+d ppm", i+1, g.Ungated, g.Kappa, g.Real, g.Raw, g.Boot)
 		if g.Forbidden {
-			text += ", must not be armed"
+			text.WriteString(", must not be armed")
 		}
 	}
 	for _, f := range s.Faults {
-		text += "\n  fault: " + f.String()
+		text.WriteString("\n  fault: " + f.String())
 	}
-	return text
+	return text.String()
 }

@@ -30,7 +30,7 @@ type World struct {
 
 	outcome Outcome
 	over    bool
-	still   int // events of this very instant
+	still   int          // events of this very instant
 	tell    func(string) // nil: nobody listens
 }
 
