@@ -57,6 +57,7 @@ type keeper struct {
 	done   wish // the last wish that was carried out
 	said   decide.Held
 	known  bool           // the holder has said once what it does
+	last   hold.Status    // what it said last in this conversation
 	since  timing.Instant // since when the holder cannot be reached
 }
 
@@ -179,12 +180,21 @@ func (k *keeper) hangUp() {
 	if k.client != nil {
 		_ = k.client.Close()
 	}
-	k.client = nil
+	k.client, k.last = nil, hold.Status{}
 }
 
-// obey asks the holder for its status and brings it to the wished mode.
-func (k *keeper) obey(ctx context.Context) (hold.Status, error) {
-	status, err := k.ask(ctx)
+// obey brings the holder to the wished mode, and returns its status.
+func (k *keeper) obey(ctx context.Context) (status hold.Status, err error) {
+	defer func() { k.last = status }()
+	if k.onlyLater() {
+		status, err := k.client.Extend(ctx, k.wish.petUntil)
+		if err == nil {
+			k.done = k.wish
+			return status, nil
+		}
+		// It is not as it was: ask.
+	}
+	status, err = k.ask(ctx)
 	if err != nil {
 		return hold.Status{}, err
 	}
@@ -193,6 +203,13 @@ func (k *keeper) obey(ctx context.Context) (hold.Status, error) {
 		k.done = k.wish
 	}
 	return status, err
+}
+
+// onlyLater reports whether a later deadline is all that the holder needs: so it
+// is with every roll.
+func (k *keeper) onlyLater() bool {
+	w, s := k.wish, k.last
+	return w.mode == decide.HoldArmed && s.State == hold.Armed && w.timeout == s.Timeout && w.petUntil.After(s.PetUntil)
 }
 
 // ask asks the holder for its status.

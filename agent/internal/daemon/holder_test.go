@@ -13,6 +13,7 @@ import (
 	"github.com/picket-dev/picket/agent/decide"
 	"github.com/picket-dev/picket/agent/internal/hold"
 	"github.com/picket-dev/picket/agent/internal/launch"
+	"github.com/picket-dev/picket/proto/timing"
 )
 
 // A holder that may be exchanged in a moment is not armed: the exchange would
@@ -82,4 +83,31 @@ func TestAnExchangeWhileTheKeeperEnds(t *testing.T) {
 		cancel()
 	}
 	ends.Wait()
+}
+
+// A later deadline is one exchange with the holder; whatever else changes begins
+// with its status.
+func TestOnlyALaterDeadlineIsNotAskedBefore(t *testing.T) {
+	at := func(s int) timing.Instant { return timing.At(time.Duration(s) * time.Second) }
+	armed := wish{mode: decide.HoldArmed, timeout: 10 * time.Second, petUntil: at(5)}
+	last := hold.Status{State: hold.Armed, Timeout: 10 * time.Second, PetUntil: at(4)}
+	tests := []struct {
+		name string
+		edit func(*wish, *hold.Status)
+		want bool
+	}{
+		{"a later deadline", func(*wish, *hold.Status) {}, true},
+		{"the same deadline: how is the holder?", func(w *wish, _ *hold.Status) { w.petUntil = at(4) }, false},
+		{"another timeout", func(w *wish, _ *hold.Status) { w.timeout = 20 * time.Second }, false},
+		{"another mode", func(w *wish, _ *hold.Status) { w.mode = decide.HoldCoast }, false},
+		{"a holder that said it is latched", func(_ *wish, s *hold.Status) { s.State = hold.Latched }, false},
+		{"a holder that has said nothing yet", func(_ *wish, s *hold.Status) { *s = hold.Status{} }, false},
+	}
+	for _, tt := range tests {
+		k := &keeper{wish: armed, last: last}
+		tt.edit(&k.wish, &k.last)
+		if got := k.onlyLater(); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
 }
