@@ -93,7 +93,7 @@ func (r *run) dogResets(ctx context.Context, within time.Duration, v *victim) er
 			}
 			if e.Cause == vm.Watchdog || isReset(e) {
 				ended = e.Cause == vm.Watchdog
-				r.say("%s: %v, %.1f s after its shutdown began", v.Name(), e.Cause, (e.At - v.cut).Seconds())
+				r.say("%s: %v, %.1f s after the cut", v.Name(), e.Cause, (e.At - v.cut).Seconds())
 				return nil
 			}
 		}

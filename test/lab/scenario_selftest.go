@@ -18,6 +18,7 @@ func selfTest(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
+	r.cutNow(v)
 	if err := r.cordon(ctx, v.node, true); err != nil {
 		return err
 	}

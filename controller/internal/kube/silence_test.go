@@ -25,7 +25,7 @@ func retain(p *corev1.Pod) *corev1.Pod {
 }
 
 // C4: endpoints drop, and pods that are to stay learn to live with our taints.
-func TestSilencePods(t *testing.T) {
+func TestC4_SilencePods(t *testing.T) {
 	taints := []corev1.Toleration{
 		{Key: "mine", Operator: "Exists"},
 		{Key: "picket.dev/fenced", Operator: "Exists"}, {Key: "node.kubernetes.io/out-of-service", Operator: "Exists"},
