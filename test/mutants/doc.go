@@ -5,4 +5,11 @@
 // The breaks are edits of the source (mutant.go), laid over the real files by
 // go build -overlay: nothing in the cores knows of them. An edit whose old text
 // is not found exactly once fails, with its name.
+//
+// Not in the table is what is not to be seen from outside. Where two rules guard
+// one thing, either may go: a look for life beside a complete wait, the check of
+// the content before a promise is adopted beside A1. ρ is a thousandth of a wait,
+// less than one hop of any message here. What goes wrong only when witnesses
+// change on both sides of a partition is too rare for chance; test/model and
+// proto/roll try all of it.
 package main

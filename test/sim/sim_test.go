@@ -96,7 +96,7 @@ func lateDogs(seed uint64) world.Setting {
 		Seed: seed, Nodes: 3, Profile: p, Policy: plan.Policy{Profile: p, MaxWithheld: 49},
 		Hop: r / 200, Patience: r, Lag: r / 100, Gear: []world.Gear{gear, gear, gear}, Span: 12 * r,
 		Faults: []world.Fault{
-			{Kind: world.Twice, At: r, For: r},
+			{Kind: world.PowerCut, On: world.EpochChange}, // which does not come
 			{Kind: world.HumanFence, At: 2 * r, Node: 1},
 			{Kind: world.Isolate, On: world.Withheld, For: 9 * r, Node: 1},
 			{Kind: world.LastGasp, On: world.Withheld, Node: 1},

@@ -103,7 +103,7 @@ func (m *machine) happenToHolder(f Fault) {
 	case LastGasp:
 		m.stall, m.stallEnd, m.gasp = delta, true, true
 		if m.chance(1, 3) { // as late as the dog lets it
-			m.stall = max(delta, m.dog.timeout*time.Duration(m.Real)/1000*7/10)
+			m.stall = max(delta, m.dog.timeout*time.Duration(m.Real)/1000*9/20)
 		}
 	case HolderStall, StallAndHang:
 		m.stall = pick(m.dice, delta, delta, m.upTo(delta), delta+m.upTo(3*delta))
