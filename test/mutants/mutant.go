@@ -90,7 +90,7 @@ var mutants = []mutant{
 	{name: "a taint without a precondition", breaks: "claim 9", edits: one(withheld, "		a.OutOfService = st.Fence\n", "		a.OutOfService = st.Fence\n		a.Version = \"\"\n")},
 	{name: "no rejoin guard", breaks: "step 7, §11", edits: one(withheld, "t.after = saw.Sent.Add(guard)", "t.after = saw.Sent")},
 	{name: "an epoch that never goes", breaks: "§7 (iii)", edits: one(epoch, ">= old.Cover() {", "> len(old.Witnesses) {")},
-	{name: "the taint stays", breaks: "C7", edits: one(detach, "case saw.Node != nil && saw.Node.OutOfService != \"\":", "case saw.Node == nil:")},
+	{name: "the taint stays", breaks: "C7", edits: one(detach, "case saw.Node != nil && saw.Node.OutOfService != \"\":", "case t == nil:")},
 	{name: "no look at the boot", breaks: "step 7, proof", edits: []edit{
 		{fence, "	return anew(st, g.Boot, g.MachineID, g.SystemUUID) || anew(st, n.Boot, n.MachineID, n.SystemUUID)", "	return anew(st, g.Boot, \"\", \"\") && anew(st, n.Boot, \"\", \"\")"},
 		{withheld, "case saw.Node.Boot != st.Boot, saw.Guard != nil && saw.Guard.Status.Boot != \"\" && saw.Guard.Status.Boot != st.Boot:", "case false:"},

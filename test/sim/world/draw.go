@@ -195,8 +195,8 @@ func (s *Setting) drawReturn(d dice, victim int, begin time.Duration) {
 	if d.chance(2, 3) {
 		s.Faults = append(s.Faults, Fault{Kind: WatchBreaks, On: Withheld, At: w - 2*r, For: 5 * r, Peer: pick(d, 0, 1, 3, 3)})
 	}
-	if d.chance(1, 3) {
-		s.Faults = append(s.Faults, Fault{Kind: pick(d, LeaderPause, LeaderPause, Rival, HumanDelete, StripTaints), On: pick(d, Quarantined, Boots), Its: true, At: d.upTo(r / 2), For: pick(d, r/2, 3*r)})
+	if d.chance(2, 3) {
+		s.Faults = append(s.Faults, Fault{Kind: pick(d, APISlow, APISlow, APISlow, LeaderPause, LeaderPause, Rival, HumanDelete, StripTaints), On: pick(d, Quarantined, Boots), Its: true, At: d.upTo(r / 2), For: pick(d, r/2, 3*r)})
 	}
 	s.Span = begin + w + 4*r
 }

@@ -120,6 +120,9 @@ func (m *machine) dead(n *plan.Node, g *plan.Guard) string {
 		if f == nil || f.Node != m.name {
 			continue
 		}
+		if f.Status.Phase == plan.Detached && n.OutOfService == f.Status.Fence {
+			return "is still tainted out-of-service"
+		}
 		if f.Status.Boot == n.Boot && (f.Status.Phase == plan.Detached || said(f)) {
 			return ""
 		}
