@@ -62,6 +62,9 @@ func (c *controller) start(actions []plan.Action) {
 			continue
 		}
 		if t := c.claim(a); t != nil {
+			if x, ok := a.(plan.PutTaints); ok && x.OutOfService != "" {
+				c.moment(Decided, nodeIndex(x.Node))
+			}
 			// The process may be paused between its decision and the request.
 			c.after(c.upTo(breath), func() { c.attend(func() { c.do(a, t) }) })
 		}

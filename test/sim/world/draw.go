@@ -92,6 +92,9 @@ func (s *Setting) drawSiege(d dice) {
 	begin := r + d.upTo(2*r)
 	long := life + 2*r
 	switch kind := d.IntN(20); {
+	case kind == 16:
+		s.drawStaleLeader(d, victim, begin)
+		return
 	case kind > 16 && kind < 19:
 		s.drawReturn(d, victim, begin)
 		return
@@ -199,6 +202,20 @@ func (s *Setting) drawReturn(d dice, victim int, begin time.Duration) {
 		s.Faults = append(s.Faults, Fault{Kind: pick(d, APISlow, APISlow, APISlow, LeaderPause, LeaderPause, Rival, HumanDelete, StripTaints), On: pick(d, Quarantined, Boots), Its: true, At: d.upTo(r / 2), For: pick(d, r/2, 3*r)})
 	}
 	s.Span = begin + w + 4*r
+}
+
+// drawStaleLeader draws a leader that sleeps just before it taints, while
+// another one ends the fence and the node comes back.
+func (s *Setting) drawStaleLeader(d dice, victim int, begin time.Duration) {
+	r := s.Profile.RollInterval
+	s.Faults = []Fault{
+		{Kind: HumanFence, At: begin, Node: victim},
+		{Kind: PowerCut, On: Withheld, Node: victim, For: time.Hour},
+		{Kind: LeaderPause, On: Decided, For: 10 * r},
+		{Kind: HumanDelete, On: Decided, At: 2*r + d.upTo(r), Node: victim},
+		{Kind: PowerOn, On: Decided, At: 4*r + d.upTo(3*r), Node: victim},
+	}
+	s.Span = begin + 5*(s.Profile.RollLife+s.Profile.PetDelay+s.Profile.RealTimeout) + 12*r
 }
 
 // drawRearming draws a boot whose holder does not do what is asked of it, and a

@@ -32,10 +32,11 @@ const (
 	EpochChange
 	Leaves // an agent has something to publish before it uses it
 	Boots
+	Decided // a leader is about to taint out-of-service
 )
 
 func (m Moment) String() string {
-	return [...]string{"", "a suspicion", "a refutation", "a withholding", "a NoExecute quarantine", "a taint", "an unarmed promise", "a change of witnesses", "an offer", "a boot"}[m]
+	return [...]string{"", "a suspicion", "a refutation", "a withholding", "a NoExecute quarantine", "a taint", "an unarmed promise", "a change of witnesses", "an offer", "a boot", "the decision to taint"}[m]
 }
 
 // A FaultKind says what goes wrong.
@@ -45,6 +46,7 @@ type FaultKind uint8
 const (
 	PowerCut FaultKind = iota // for For; for good if that is 0
 	FastReboot
+	PowerOn
 	Hang         // the kernel hangs, the disk does not
 	HangAndClose // the same, and the holder's process ends on the way
 	Isolate
@@ -101,7 +103,7 @@ const (
 
 func (k FaultKind) String() string {
 	return [...]string{
-		"power cut", "fast reboot", "kernel hang", "kernel hang with an unclean close", "isolated", "on an island", "answered late by the API", "writes refused", "heartbeats unanswered",
+		"power cut", "fast reboot", "power back", "kernel hang", "kernel hang with an unclean close", "isolated", "on an island", "answered late by the API", "writes refused", "heartbeats unanswered",
 		"cut towards the API", "cut from the API", "cut towards a peer", "peers' port blocked", "API down", "API away from nodes",
 		"API refuses", "API slow", "messages lost", "answers twice", "agent crashes", "agent dies in a verdict", "agent paused", "agent upgraded",
 		"holder crashes", "holder paused", "slow ping", "slow ping and kernel hang", "last gasp", "device fails", "shutdown", "shutdown hangs",

@@ -15,6 +15,9 @@ func (w *World) happen(f Fault) {
 		w.say("", "FAULT %v", f)
 	}
 	switch f.Kind {
+	case PowerOn:
+		w.machines[f.Node].gone = false
+		w.machines[f.Node].power()
 	case PowerCut, FastReboot, Hang, HangAndClose, AgentCrash, AgentDies, AgentPause, Upgrade, HolderCrash, HolderPause,
 		HolderStall, StallAndHang, LastGasp, DeviceFails, Shutdown, ShutdownHang, LinkDown, StorageDown, KubeletHang:
 		w.machines[f.Node].happen(f)
