@@ -54,7 +54,7 @@ func softdogFires(ctx context.Context, r *run) error {
 
 // systemdHolds reboots a node into a systemd that pets the hardware's watchdog.
 // Under Cooperate Picket takes softdog, and systemd goes on; under TakeOver it
-// must give the hardware's up, and gets it back afterwards.
+// must give the hardware's up.
 func systemdHolds(ctx context.Context, r *run) error {
 	n, err := r.writer(ctx, time.Minute)
 	if err != nil {
@@ -93,13 +93,7 @@ func (r *run) bothStances(ctx context.Context, n *node) error {
 	if err == nil {
 		err = r.held(ctx, n, hardwareDog, "0")
 	}
-	if err := errors.Join(err, restore()); err != nil {
-		return err
-	}
-	if err := r.guardedBy(ctx, n, softDog); err != nil {
-		return err
-	}
-	return r.held(ctx, n, softDog, "10s")
+	return errors.Join(err, restore())
 }
 
 // held checks which driver guards a node, and for how long systemd would wait.

@@ -23,7 +23,7 @@ func scenarios() []scenario {
 		{"fork-bomb", "a pod forks for ever", forkBomb},
 		{"full-disk", "a root disk is full", fullDisk},
 		{"softdog", "softdog instead of the hardware, and nobody pets it any more", softdogFires},
-		{"systemd-holds", "systemd holds the hardware's watchdog: it keeps it, gives it up, gets it back", systemdHolds},
+		{"systemd-holds", "systemd holds the hardware's watchdog: it keeps it, then must give it up", systemdHolds},
 		{"api-stopped", "the API server is stopped for a minute", apiStopped},
 		{"shutdown-hangs", "a shutdown hangs on a dead volume: the watchdog ends it", shutdownHangs},
 		{"self-test", "a drained node tests its watchdog", selfTest},
