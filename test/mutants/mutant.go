@@ -79,6 +79,7 @@ var mutants = []mutant{
 		{suspect, "	case p.w.Guards[st.Node].Status.Refutes == st.Fence:\n		p.retreat(f, retreat{Refuted, C1, spoke})\n		return\n", ""},
 		{suspect, "	case saw.Guard.Status.Refutes == st.Fence:\n		p.retreat(f, retreat{Refuted, C1, spoke})\n		return false\n", ""},
 	}},
+	{name: "the promise from before the withholding", breaks: "claim 7", edits: one(withheld, "	saw := p.look(f, t)\n	if saw == nil {\n		return false\n	}\n	if f.proven() {", "	early, known := p.w.Guards[st.Node]\n	saw := &Saw{Guard: &early}\n	if !known {\n		return false\n	}\n	if f.proven() {")},
 	{name: "unarmed nodes fenced on time", breaks: "step 4", edits: []edit{
 		{withheld, "case g == nil, g.Status.Boot != st.Boot, !g.Status.Promise.Armed:", "case g == nil, g.Status.Boot != st.Boot:"},
 		{withheld, "if err := g.Status.Promise.Validate(); err != nil {", "if err := g.Status.Promise.Validate(); err != nil && g.Status.Promise.Armed {"},
