@@ -8,7 +8,8 @@
 //
 // Not in the table is what is not to be seen from outside. Where two rules guard
 // one thing, either may go: a look for life beside a complete wait, the check of
-// the content before a promise is adopted beside A1. ρ is a thousandth of a wait,
+// the content before a promise is adopted beside A1, the acknowledgement of a
+// victim that latches as it reads. ρ is a thousandth of a wait,
 // less than one hop of any message here. What goes wrong only when witnesses
 // change on both sides of a partition is too rare for chance; test/model and
 // proto/roll try all of it.

@@ -86,7 +86,6 @@ var mutants = []mutant{
 	}},
 	{name: "acknowledgements of anything", breaks: "claim 4", edits: one(trial, "heard := s.History == p.w.Roll.History && s.Serial >= t.serial && slices.Contains(s.Fences, f.Status.Fence)", "heard := s.History == p.w.Roll.History")},
 	{name: "no acknowledgements", breaks: "claim 4", edits: one(withheld, "		if !enough {\n", "		if !enough && t == nil {\n")},
-	{name: "the victim acknowledges", breaks: "step 5", edits: one(trial, "return w != f.Status.Node && (heard || p.dead(w, t.since))", "return heard || p.dead(w, t.since)")},
 	{name: "c from before the acknowledgements", breaks: "claim 4, step 6", edits: one(withheld, "t.deadline = p.now.Add(wait)", "t.deadline = t.since.Add(wait)")},
 	{name: "a taint without a precondition", breaks: "claim 9", edits: one(withheld, "		a.OutOfService = st.Fence\n", "		a.OutOfService = st.Fence\n		a.Version = \"\"\n")},
 	{name: "no rejoin guard", breaks: "step 7, §11", edits: one(withheld, "t.after = saw.Sent.Add(guard)", "t.after = saw.Sent")},
