@@ -84,13 +84,13 @@ const drift = 1000
 // Wait returns W, the time after the controller's reading c at which no boot
 // that keeps the promise p can write any more:
 //
-//	W = (L + δ + (1+u)·κT + (g+ℓ) + Q) · (1+ρ)
+//	W = (L + δ + (1+u)·(κT + g+ℓ) + Q) · (1+ρ)
 //
-// rounded up. The profile gives g+ℓ and Q, which are facts of the site; the
+// rounded up: an ungated ping may come as late as the dog lets it, g behind κT. The profile gives g+ℓ and Q, which are facts of the site; the
 // node promises the rest. Each term is argued in PROTOCOL.md §5.
 func Wait(p Promise, site Profile) time.Duration {
-	sum := p.RollLife + p.PetDelay + time.Duration(1+p.Ungated)*p.RealTimeout() +
-		site.ResetLatency + site.Drain
+	sum := p.RollLife + p.PetDelay + site.Drain +
+		time.Duration(1+p.Ungated)*(p.RealTimeout()+site.ResetLatency)
 	return sum + (sum+drift-1)/drift
 }
 

@@ -41,7 +41,7 @@
 #define C (N + 1 - H)
 #endif
 
-/* L, and D = delta + (1+u)*kappa*T: by how much X outlives a roll (pet.pml). */
+/* L, and D = delta + (1+u)*(kappa*T + g): by how much X outlives a roll (pet.pml). */
 #ifndef L
 #define L 2
 #endif
