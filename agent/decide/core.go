@@ -147,6 +147,9 @@ func (c *Core) linkChanged(l Link) {
 
 // decide makes the verdict from all that is known now.
 func (c *Core) decide() {
+	if c.stale {
+		c.tally() // A5: a witness asks itself, too, and may be enough
+	}
 	c.judgeNeighbours()
 	c.judgeWitnesses()
 	c.checkFencedBoot()
