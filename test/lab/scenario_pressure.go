@@ -43,8 +43,11 @@ func (r *run) besieged(ctx context.Context, d time.Duration, hogs [][]string) er
 	if err := r.armed(ctx, 2*time.Minute, r.names()...); err != nil {
 		return err
 	}
-	r.petDelay, err = n.worstPetDelay(ctx)
-	return err
+	// A node that has just been given back its processes may not run one more yet.
+	return eventually(ctx, time.Minute, "the status of "+n.Name(), func(ctx context.Context) (err error) {
+		r.petDelay, err = n.worstPetDelay(ctx)
+		return err
+	})
 }
 
 // worstPetDelay is how late the holder's latest ping was, since it started.
