@@ -24,7 +24,7 @@ func (c *Core) schedule() (Ask, timing.Instant) {
 	}
 	p := c.spec.Profile
 	newest := c.freshest()
-	c.noteStale(newest.IsZero() || newest.Age(c.now) >= p.RollLife/2)
+	c.noteStale(newest.IsZero() || newest.Age(c.now) >= c.life()/2)
 	wake := c.now.Add(p.Heartbeat / 2)
 
 	var ask Ask
@@ -55,6 +55,9 @@ func (c *Core) schedule() (Ask, timing.Instant) {
 	}
 	if c.gated() && !c.latched && !c.coasting {
 		wake = wake.Earlier(c.granted)
+	}
+	if c.recovering() {
+		wake = wake.Earlier(c.failed.Add(RearmAfter))
 	}
 	return ask, wake
 }
@@ -88,6 +91,14 @@ func (c *Core) pollEvery() time.Duration {
 func (c *Core) callsRoll() bool {
 	waits := c.inUse.Harder(c.want) || c.shutdown && !c.coasting
 	return waits && !c.ackedAt.IsZero() && !c.api.After(c.ackedAt)
+}
+
+// life is L as it counts: a longer one that is not adopted yet grants nothing.
+func (c *Core) life() time.Duration {
+	if c.gated() {
+		return min(c.inUse.RollLife, c.spec.Profile.RollLife)
+	}
+	return c.spec.Profile.RollLife
 }
 
 // freshest returns the send time of the newest roll: for a node that is gated,

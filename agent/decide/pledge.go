@@ -7,6 +7,12 @@ import (
 	"github.com/picket-dev/picket/proto/timing"
 )
 
+// RearmAfter is how long a node that is unarmed waits after its device failed
+// before it arms again (A11). A device may fail only when it is armed, and look
+// well as soon as it is let go: asked again at once, it would fail as often as
+// the loop turns.
+const RearmAfter = 10 * time.Second
+
 // pledge is the node's promise and its way to change it: publish, call the
 // roll, adopt (PROTOCOL.md §4). Whatever makes the node harder to fence is
 // published first and used after a later roll; whatever makes it easier is
@@ -27,6 +33,9 @@ type pledge struct {
 	held   Held   // the holder's last word
 	holder bool   // the holder has spoken
 
+	failed  timing.Instant // when the device last failed; zero: it never did
+	failure string         // why
+
 	asked, got time.Duration // a timeout that the driver rounded, and what it made of it
 
 	reason Reason
@@ -36,6 +45,9 @@ type pledge struct {
 func (c *Core) holderSaid(e Held) {
 	if e.Err != "" && c.held.Err == "" && c.holder {
 		c.note(A11, "watchdog: %s", e.Err)
+	}
+	if e.Err != "" && c.holder {
+		c.failed, c.failure = c.now, e.Err
 	}
 	c.held = e
 	if e.Mode == HoldLatched {
@@ -212,7 +224,9 @@ func (c *Core) unfit() (Reason, string) {
 	case !c.holder || !c.held.Device.Usable && c.held.Err == "":
 		return ReasonNoWatchdog, "no usable watchdog: see picket-agent watchdog"
 	case c.held.Err != "":
-		return ReasonDeviceFailed, c.held.Err
+		return ReasonDeviceFailed, rearming(c.held.Err)
+	case !c.inUse.Armed && c.recovering():
+		return ReasonDeviceFailed, rearming(c.failure)
 	case !c.inUse.Armed && c.api.IsZero():
 		return ReasonNoRoll, "no roll was read from the API yet"
 	case !c.inUse.Armed && (c.withholds(c.known) || c.withholds(c.rumour)):
@@ -221,6 +235,18 @@ func (c *Core) unfit() (Reason, string) {
 		return ReasonPeersLost, "fewer than a quorum of witnesses answer: is the agents' port open between nodes?"
 	}
 	return ReasonNone, ""
+}
+
+// recovering reports whether the device failed so lately that an unarmed node
+// does not arm yet (A11).
+func (c *Core) recovering() bool {
+	return !c.failed.IsZero() && !c.failed.Add(RearmAfter).Passed(c.now)
+}
+
+// rearming says what a node waits for whose device failed. It names no instant
+// that moves: a status that changes is written.
+func rearming(failure string) string {
+	return failure + "; arming again " + RearmAfter.String() + " after its last failure"
 }
 
 // unsure reports whether the holder gates under a promise that nobody knows.

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/picket-dev/picket/agent/decide"
 	"github.com/picket-dev/picket/proto/roll"
 	"github.com/picket-dev/picket/proto/timing"
@@ -148,6 +150,23 @@ func TestA5_StartsAtHalfALife(t *testing.T) {
 	s.at(s.now + 2400*ms)
 	s.rules = nil
 	s.after(150 * ms).cites(decide.A5)
+}
+
+// The only witness of an epoch is a quorum, and asks nobody but itself.
+func TestA5_ASoleWitnessOutlivesAnOutage(t *testing.T) {
+	s := armed(t, func(c *decide.Config) { c.Node = "a" })
+	s.roll.Epochs = []roll.Epoch{{Number: 2, Witnesses: []string{"a"}}}
+	s.roll.Serial++
+	alone := spec()
+	alone.Witnesses = []string{"a"}
+	s.step(decide.Guided{Spec: alone}).api().publish()
+	for end := s.now + time.Minute; s.now < end; {
+		s.after(500 * ms)
+		if s.v.Ask.API || s.pending {
+			s.miss()
+		}
+	}
+	s.phase(decide.Armed)
 }
 
 func TestA5_LinkDownAsksEverybodyAtOnce(t *testing.T) {
@@ -329,6 +348,33 @@ func TestA11_CannotUnarmResetsByPetUntil(t *testing.T) {
 	s.order.Err = "device gone"
 	s.step(s.order).phase(decide.Leaving).miss()
 	s.after(6 * sec).phase(decide.Latched).cites(decide.A6)
+}
+
+// A device that fails whenever it is armed looks well once it is let go. Asked
+// again at once, it would fail as often as the loop turns.
+func TestA11_FailedArmingWaitsBeforeItArmsAgain(t *testing.T) {
+	s := start(t).step(decide.Guided{Spec: spec()}).held(decide.HoldIdle).api().witnesses().hear()
+	s.phase(decide.Arming)
+	s.order = decide.Held{Order: s.v.Order, Mode: decide.HoldIdle, Device: s.device, Err: "set timeout: input/output error"}
+	s.step(s.order).phase(decide.Unarmed).reason(decide.ReasonDeviceFailed).cites(decide.A11)
+	failed := s.now
+	told := s.v.Status
+	for s.now+500*ms < failed+decide.RearmAfter {
+		s.obey().phase(decide.Unarmed).reason(decide.ReasonDeviceFailed).hold(decide.HoldIdle).promised(timing.Promise{})
+		if d := cmp.Diff(told, s.v.Status); d != "" {
+			t.Fatalf("at %v: the status changes, and is written, though nothing did (-want +got):\n%s", s.now, d)
+		}
+		s.after(500 * ms).api().witnesses().hear()
+	}
+	if want := "set timeout: input/output error; arming again 10s after its last failure"; s.v.Message != want {
+		t.Errorf("message %q, want %q", s.v.Message, want)
+	}
+	s.at(failed + decide.RearmAfter - ms).phase(decide.Unarmed)
+	if want := timing.At(failed + decide.RearmAfter); s.v.Wake != want {
+		t.Errorf("wakes at %v, want %v", s.v.Wake.Raw, want.Raw)
+	}
+	s.at(failed + decide.RearmAfter).phase(decide.Arming).hold(decide.HoldArmed)
+	s.obey().phase(decide.Armed).promised(promise())
 }
 
 // What is missing keeps a node from arming, with a reason, and nothing resets it.
