@@ -99,9 +99,9 @@ func (c *Core) Saw(_ timing.Instant, s Saw) {
 }
 
 // Surveyed takes the answer to a Survey.
-func (c *Core) Surveyed(_ timing.Instant, s Surveyed) {
+func (c *Core) Surveyed(now timing.Instant, s Surveyed) {
 	if t := c.trials[s.Fence]; t != nil {
-		t.survey = &s
+		t.survey, t.counted = &s, now
 	}
 }
 
@@ -133,6 +133,7 @@ type step struct {
 	open    map[string]*Fence // node → its open fence
 	byID    map[string]*Fence // by the ID in the Roll; of several, the oldest that is open
 	overNow map[string]timing.Instant
+	accuse  map[string][]string // node → who reports it lost, sorted
 	lost    map[string]verdict
 	actions []Action
 }

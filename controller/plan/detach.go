@@ -27,32 +27,63 @@ func (p *step) fenced(f *Fence) {
 		p.wakeAt(t.again)
 		return
 	}
-	t.again = t.survey.Sent.Add(surveyEvery)
-	p.wakeAt(t.again)
-	st.Blockers = p.clear(f, t.survey)
-	if len(st.Blockers) > 0 {
-		p.quarantine(f, t, "NoSchedule", "NoExecute")
-		st.WaitsFor = "C6: pods and volumes to be gone"
+	t.after = t.counted // a Node from before the count may be another one by now
+	saw := p.look(f, t)
+	if saw == nil {
 		return
 	}
-	p.lift(f, t)
+	t.again = t.survey.Sent.Add(surveyEvery)
+	p.wakeAt(t.again)
+	owns := st.owns(saw.Node)
+	left := p.clear(f, t.survey, owns)
+	switch {
+	case len(left) == 0:
+		p.lift(f, t, "its pods and volumes have moved")
+	case !owns && st.succeeded(saw.Node):
+		p.lift(f, t, "boot "+saw.Node.Boot+" has taken the node over, and what is left there is its own")
+	default:
+		st.Blockers = left
+		st.WaitsFor = "C6: pods and volumes to be gone"
+		p.quarantine(f, t, "NoSchedule", "NoExecute")
+	}
 }
 
-// clear deletes the pods that the taint is for, and returns what is left.
-func (p *step) clear(f *Fence, s *Surveyed) []string {
+// owns reports whether what is bound to the node's name can only be the fenced
+// boot's: no other boot of it may run pods. A Node that was made anew may be
+// that of a boot that has yet to say so; one that names another boot has it
+// refuse the old pods as long as our out-of-service taint is there.
+func (st *FenceStatus) owns(n *Node) bool {
+	switch {
+	case n == nil:
+		return true
+	case n.UID != st.NodeUID:
+		return false
+	}
+	return !st.succeeded(n) || n.OutOfService == st.Fence && slices.Contains(n.Taints, outOfService)
+}
+
+// succeeded reports whether the node names another boot than the fenced one.
+func (st *FenceStatus) succeeded(n *Node) bool { return n.Boot != "" && n.Boot != st.Boot }
+
+// clear returns what is left on the node, and deletes the pods that the taint
+// is for if the fence owns them. Which boot runs a pod the pod does not say: a
+// new one's kubelet goes on with those that it finds bound to its name.
+func (p *step) clear(f *Fence, s *Surveyed, owns bool) []string {
 	var left []string
 	for _, pod := range s.Pods {
 		if pod.Tolerates || pod.Retain {
 			continue
 		}
 		why := "pod " + pod.Namespace + "/" + pod.Name
-		if pod.Deleting && len(pod.Finalizers) > 0 {
+		if owns && pod.Deleting && len(pod.Finalizers) > 0 {
 			why += fmt.Sprintf(" (finalizers %v)", pod.Finalizers)
 			p.event(f.Status.Node, true, C6, "DetachBlocked",
 				"%s keeps the fence from ending: whoever owns the finalizer must remove it", why)
 		}
 		left = append(left, why)
-		p.do(DeletePod{Fence: f.Status.Fence, Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Version: pod.Version})
+		if owns {
+			p.do(DeletePod{Fence: f.Status.Fence, Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Version: pod.Version})
+		}
 	}
 	for _, va := range s.Attachments {
 		left = append(left, "volumeattachment "+va)
@@ -65,21 +96,18 @@ func (p *step) clear(f *Fence, s *Surveyed) []string {
 }
 
 // lift applies C7: it removes the out-of-service taint, if it is ours. Whether
-// it is there only a look can tell, since the cache may not have seen it come.
-func (p *step) lift(f *Fence, t *trial) {
-	st := &f.Status
+// it is there only the look can tell, since the cache may not have seen it come.
+func (p *step) lift(f *Fence, t *trial, why string) {
+	st, saw := &f.Status, t.saw
+	st.Blockers = nil
 	st.WaitsFor = "C7: removing the out-of-service taint"
-	saw := p.look(f, t)
 	switch {
-	case saw == nil:
-		return
 	case saw.Node != nil && saw.Node.OutOfService != "":
 		p.do(saw.Node.mark(st, C7, "NoSchedule", "NoExecute"))
-		t.after = p.now
 		return
 	}
-	st.enter(Detached, C7, "nothing of the node is attached any more")
-	p.event(st.Node, false, C7, "Detached", "its pods and volumes have moved; the quarantine stays until a clean new boot")
+	st.enter(Detached, C7, "%s", why)
+	p.event(st.Node, false, C7, "Detached", "%s; the quarantine stays until a clean new boot", why)
 }
 
 // detached applies C8: a new boot that is clean and ready gets its quarantine

@@ -168,7 +168,7 @@ func (p *step) pending(f *Fence) {
 		st.enter(Recovered, C5, "the node has booted anew")
 		return
 	case f.mayRefute() && !p.lost[st.Node].lost:
-		st.enter(Refuted, C1, "its neighbours hear it again")
+		st.enter(Refuted, C1, "%s", p.acquitted(st.Node))
 		return
 	}
 	if p.adopt(f, func(e roll.Entry) bool { return e.Boot == st.Boot }) {

@@ -142,3 +142,38 @@ func TestC3_AnEndedRequestIsNotListedAgain(t *testing.T) {
 		t.Errorf("listed: %v", c.roll.Entries)
 	}
 }
+
+// A suspicion that falls because too few can tell says so; only one that the
+// neighbours answer is said to be heard.
+func TestC1_WhyASuspicionFalls(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*plan.GuardStatus)
+		want   string
+	}{
+		"heard":   {func(s *plan.GuardStatus) { s.Lost = nil }, "its neighbours hear it again"},
+		"abstain": {func(s *plan.GuardStatus) { s.Lost, s.PeersLost = nil, true }, "too few of its neighbours can tell: 0 report it lost, 0 do not, 4 have no say"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := ready(t, 5)
+			c.cut("n2")
+			c.until("n2", plan.Suspected, 10*time.Second)
+			l := c.leader()
+			for range 4 {
+				c.now += tick
+				l.sync()
+				for _, n := range []string{"n1", "n3", "n4", "n5"} {
+					g := l.world.guards[n]
+					tt.change(&g.Status)
+					l.world.guards[n] = g
+				}
+				for _, a := range l.plan() {
+					l.act(a)
+				}
+			}
+			st := c.listFences()[0].Status
+			if got := st.Steps[len(st.Steps)-1].What; st.Phase != plan.Refuted || got != tt.want {
+				t.Errorf("%s: %q", st.Phase, got)
+			}
+		})
+	}
+}

@@ -17,20 +17,20 @@ type verdict struct {
 // judge applies C1's arithmetic to every node, and finds each node's open
 // fence.
 func (p *step) judge() {
-	accusers := make(map[string][]string)
+	p.accuse = make(map[string][]string)
 	for _, g := range p.w.Guards {
 		if g.Status.PeersLost || !p.answers(g) {
 			continue
 		}
 		for _, n := range g.Status.Lost {
-			accusers[n] = append(accusers[n], g.Name)
+			p.accuse[n] = append(p.accuse[n], g.Name)
 		}
 	}
 	watchers := p.watchers()
-	p.lost = make(map[string]verdict, len(accusers))
-	for n, names := range accusers {
+	p.lost = make(map[string]verdict, len(p.accuse))
+	for n, names := range p.accuse {
 		slices.Sort(names)
-		p.lost[n] = p.weigh(n, names, watchers[n], accusers)
+		p.lost[n] = p.weigh(n, watchers[n])
 	}
 	for i := range p.w.Fences {
 		f := &p.w.Fences[i]
@@ -56,15 +56,15 @@ func (p *step) answers(g Guard) bool {
 // weigh counts the watchers of a node that are neither suspected, withheld nor
 // themselves reported lost by two others: a majority of them decides, but at
 // least two, or all where there are fewer.
-func (p *step) weigh(node string, names, watchers []string, accusers map[string][]string) verdict {
+func (p *step) weigh(node string, watchers []string) verdict {
 	var v verdict
 	for _, w := range watchers {
-		others := slices.DeleteFunc(slices.Clone(accusers[w]), func(a string) bool { return a == node })
+		others := slices.DeleteFunc(slices.Clone(p.accuse[w]), func(a string) bool { return a == node })
 		g, ok := p.w.Guards[w]
 		if !ok || p.listed(w) || len(others) >= 2 || g.Status.PeersLost || !p.answers(g) {
 			continue
 		}
-		if slices.Contains(names, w) {
+		if slices.Contains(p.accuse[node], w) {
 			v.accuse = append(v.accuse, w)
 		} else {
 			v.heard = append(v.heard, w)
@@ -73,6 +73,18 @@ func (p *step) weigh(node string, names, watchers []string, accusers map[string]
 	all := len(v.accuse) + len(v.heard)
 	v.lost = len(v.accuse) > all/2 && len(v.accuse) >= min(2, all)
 	return v
+}
+
+// acquitted says why a node is not taken for lost any more. Watchers that have
+// no say (they abstain, or are in doubt themselves) have not heard it.
+func (p *step) acquitted(node string) string {
+	watchers := p.watchers()[node]
+	v := p.weigh(node, watchers)
+	if 2*len(v.heard) > len(watchers) {
+		return "its neighbours hear it again"
+	}
+	return fmt.Sprintf("too few of its neighbours can tell: %d report it lost, %d do not, %d have no say",
+		len(v.accuse), len(v.heard), len(watchers)-len(v.accuse)-len(v.heard))
 }
 
 // listed reports whether the Roll holds something against the node.

@@ -32,7 +32,7 @@ func (p *step) suspected(f *Fence) {
 		p.retreat(f, retreat{Refuted, C1, spoke})
 		return
 	case !p.lost[st.Node].lost:
-		p.retreat(f, retreat{Refuted, C1, "its neighbours hear it again"})
+		p.retreat(f, retreat{Refuted, C1, p.acquitted(st.Node)})
 		return
 	}
 	t := p.trial(f, Suspected)

@@ -36,8 +36,9 @@ type trial struct {
 	changed  timing.Instant // when they changed last; zero: never since c
 	guarded  timing.Instant // since when the NoExecute quarantine is known to stand
 
-	survey *Surveyed      // newest count of what is left
-	again  timing.Instant // the next one must be sent after this
+	survey  *Surveyed      // newest count of what is left
+	counted timing.Instant // when it came
+	again   timing.Instant // the next one must be sent after this
 }
 
 // trial returns the trial of the fence in the phase, a new one if there is none.
