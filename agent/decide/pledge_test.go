@@ -257,3 +257,15 @@ func TestPledge_OfferMadeAgainMustBeWrittenAgain(t *testing.T) {
 		t.Error("the status changes although the offer stands")
 	}
 }
+
+// A longer life that is not adopted yet does not put the questions off: they
+// would come when the deadline does.
+func TestA5_StartsAtHalfTheLifeInUse(t *testing.T) {
+	longer := spec()
+	longer.Profile.RollLife *= 2
+	s := armed(t).step(decide.Guided{Spec: longer})
+	s.step(decide.RollMissed{})
+	s.at(s.now + 2400*ms)
+	s.rules = nil
+	s.after(150 * ms).cites(decide.A5)
+}

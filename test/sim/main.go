@@ -18,15 +18,7 @@ type options struct {
 	stop         bool
 	seed         int64
 	trace        bool
-	strict       bool
 	profile      string
-}
-
-// draw returns the setting of a seed, as the options want it.
-func (o *options) draw(seed uint64) world.Setting {
-	s := world.Draw(seed)
-	s.Strict = o.strict
-	return s
 }
 
 func main() {
@@ -37,7 +29,6 @@ func main() {
 	flag.BoolVar(&o.stop, "stop", false, "end at the first violation, and neither shrink nor tell it")
 	flag.Int64Var(&o.seed, "seed", -1, "run this one `seed`")
 	flag.BoolVar(&o.trace, "trace", false, "with -seed: tell its story")
-	flag.BoolVar(&o.strict, "strict", false, "hold what does not hold yet: see world.Setting")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile to this `file`")
 	flag.Parse()
 	debug.SetGCPercent(800) // a schedule leaves little behind
@@ -54,7 +45,7 @@ func main() {
 	}
 	var status int
 	if o.seed >= 0 {
-		status = one(o.draw(uint64(o.seed)), o.trace)
+		status = one(world.Draw(uint64(o.seed)), o.trace)
 	} else {
 		status = many(o)
 	}
@@ -86,7 +77,7 @@ func many(o options) int {
 	if r.violations > 0 {
 		status = 1
 		if !o.stop {
-			report(o.draw(r.worst.seed), r.worst.outcome)
+			report(world.Draw(r.worst.seed), r.worst.outcome)
 		}
 	}
 	fired, all, silent := r.counts.Coverage()

@@ -52,7 +52,7 @@ func run(o options) *result {
 				if seed >= o.first+o.seeds {
 					break
 				}
-				out := world.Run(o.draw(seed), nil)
+				out := world.Run(world.Draw(seed), nil)
 				n++
 				out.Counts.Events = out.Events
 				counts.Add(&out.Counts)

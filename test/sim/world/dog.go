@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// A dog is a watchdog device. It expires κT after its last ping, and the machine
-// stands still when the granularity and the latency of a reset are over, too.
+// A dog is a watchdog device. It bites κT and its granularity after its last ping.
 type dog struct {
 	open    bool          // by a holder
 	stored  bool          // the service manager keeps it open, too
@@ -14,7 +13,6 @@ type dog struct {
 	timeout time.Duration // T
 	pinged  time.Duration
 	waits   bool // its expiry is planned
-	bitten  bool // it has expired: no ping helps any more
 }
 
 var (
@@ -22,15 +20,10 @@ var (
 	errBusy = errors.New("device or resource busy")
 )
 
-// expires returns when the dog expires unless it is pinged before. Where pings
-// help until its granularity is over, too, claim 8 does not hold for u = 1: the
-// wait counts g once (run with -strict).
+// expires returns when the dog bites unless it is pinged before. All that its
+// machine is late is granularity here: pings help for as long as they can.
 func (m *machine) expires() time.Duration {
-	at := m.dog.pinged + m.dog.timeout*time.Duration(m.Real)/1000
-	if m.Strict {
-		at += m.Latency
-	}
-	return at
+	return m.dog.pinged + m.dog.timeout*time.Duration(m.Real)/1000 + m.Latency
 }
 
 func (m *machine) ping() {
@@ -51,20 +44,11 @@ func (m *machine) watch() {
 		}
 		m.dog.waits = false
 		switch {
-		case !m.dog.running || m.dog.bitten:
+		case !m.dog.running:
 		case m.expires() > m.now:
 			m.watch()
 		default:
-			m.dog.bitten = true
-			latency := m.Latency
-			if m.Strict {
-				latency = 0
-			}
-			m.after(latency, func() {
-				if m.on && m.boot == boot {
-					m.reset("the watchdog bites")
-				}
-			})
+			m.reset("the watchdog bites")
 		}
 	})
 }

@@ -254,7 +254,7 @@ func (m *machine) judgeOutage(why string, window time.Duration) {
 				well++
 			}
 		}
-		if well < e.Quorum() || len(e.Witnesses) == 1 && !m.Strict {
+		if well < e.Quorum() {
 			return
 		}
 	}

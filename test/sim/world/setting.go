@@ -22,13 +22,8 @@ type Setting struct {
 	Patience time.Duration // bounds a call of the API
 	Lag      time.Duration // a watch is at most so far behind
 	Gear     []Gear        // of each machine
-	// Strict holds two things that do not hold yet. Pings help until a dog's
-	// granularity is over, so that u = 1 costs one granularity more than the
-	// wait has (claim 8). And a node that is the sole witness of its epoch is not
-	// reset while the API is away: its own statement is a quorum.
-	Strict bool
-	Span   time.Duration // faults are over then
-	Faults []Fault
+	Span     time.Duration // faults are over then
+	Faults   []Fault
 }
 
 // Gear is what a machine is made of, and how bad it is within its bounds.
