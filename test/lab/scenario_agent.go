@@ -107,18 +107,17 @@ func imageMissing(ctx context.Context, r *run) error {
 	setImage := func(image string) error {
 		return r.changeAgents(context.WithoutCancel(ctx), func(d *appsv1.DaemonSet) { d.Spec.Template.Spec.Containers[0].Image = image })
 	}
-	if err := setImage("picket.dev/picket:missing"); err != nil {
+	const missing = "picket.dev/picket:missing"
+	if err := setImage(missing); err != nil {
 		return err
 	}
 	bare := ""
 	err := eventually(ctx, 3*time.Minute, "a node without an agent", func(ctx context.Context) error {
 		for _, n := range r.nodes {
 			p, err := r.agentPod(ctx, n)
-			if err == nil && len(p.Status.ContainerStatuses) == 1 {
-				if w := p.Status.ContainerStatuses[0].State.Waiting; w != nil && w.Reason == "ErrImageNeverPull" {
-					bare = n.Name()
-					return nil
-				}
+			if err == nil && p.Spec.Containers[0].Image == missing && p.Status.Phase == corev1.PodPending {
+				bare = n.Name()
+				return nil
 			}
 		}
 		return errors.New("all agents run")

@@ -109,6 +109,7 @@ func (k *kubelet) live() {
 			k.register()
 			return
 		}
+		k.evict(o)
 		m.store.leases[m.i]++
 		if k.beats%8 == 0 || !o.Ready || o.Boot != m.boot {
 			n := *o
@@ -116,4 +117,14 @@ func (k *kubelet) live() {
 			m.setNode(m.i, n)
 		}
 	})
+}
+
+// evict is what a NoExecute quarantine does to the pods of a boot that can end
+// them in order.
+func (k *kubelet) evict(n *plan.Node) {
+	if !k.volumes || !refuses(n) {
+		return
+	}
+	k.volumes = false
+	k.m.store.pods[k.m.i], k.m.store.mounts[k.m.i] = nil, false
 }
