@@ -86,8 +86,9 @@ const drift = 1000
 //
 //	W = (L + δ + (1+u)·(κT + g+ℓ) + Q) · (1+ρ)
 //
-// rounded up: an ungated ping may come as late as the dog lets it, g behind κT. The profile gives g+ℓ and Q, which are facts of the site; the
-// node promises the rest. Each term is argued in PROTOCOL.md §5.
+// rounded up: an ungated ping may come as late as the dog lets it, g behind κT.
+// The profile gives g+ℓ and Q, which are facts of the site; the node promises the
+// rest. Each term is argued in PROTOCOL.md §5.
 func Wait(p Promise, site Profile) time.Duration {
 	sum := p.RollLife + p.PetDelay + site.Drain +
 		time.Duration(1+p.Ungated)*(p.RealTimeout()+site.ResetLatency)

@@ -35,10 +35,11 @@ var mutants = []mutant{
 	// The wait.
 	{name: "W without L", breaks: "§5", edits: one(wait, "sum := p.RollLife + p.PetDelay", "sum := p.PetDelay")},
 	{name: "W without delta", breaks: "§5", edits: one(wait, "p.RollLife + p.PetDelay +", "p.RollLife +")},
-	{name: "W without kappa T", breaks: "§5", edits: one(wait, "time.Duration(1+p.Ungated)*p.RealTimeout() +", "")},
-	{name: "W without u", breaks: "§5", edits: one(wait, "time.Duration(1+p.Ungated)*p.RealTimeout()", "p.RealTimeout()")},
-	{name: "W without g+l", breaks: "§5", edits: one(wait, "site.ResetLatency + site.Drain", "site.Drain")},
-	{name: "W without Q", breaks: "§5", edits: one(wait, "site.ResetLatency + site.Drain", "site.ResetLatency")},
+	{name: "W without kappa T", breaks: "§5", edits: one(wait, "(p.RealTimeout()+site.ResetLatency)", "site.ResetLatency")},
+	{name: "W without u", breaks: "§5", edits: one(wait, "time.Duration(1+p.Ungated)*", "")},
+	{name: "W without g+l", breaks: "§5", edits: one(wait, "(p.RealTimeout()+site.ResetLatency)", "p.RealTimeout()")},
+	{name: "W with g once", breaks: "§5", edits: one(wait, "(p.RealTimeout()+site.ResetLatency)", "p.RealTimeout() + site.ResetLatency")},
+	{name: "W without Q", breaks: "§5", edits: one(wait, "+ site.Drain +", "+")},
 	{name: "kappa is 1", breaks: "§5", edits: one(wait, "return (p.Timeout*time.Duration(p.Kappa) + 999) / 1000", "return p.Timeout")},
 
 	// Rolls.
