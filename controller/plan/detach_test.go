@@ -54,9 +54,9 @@ func TestC6_WhatIsNotTheFencedBootsStays(t *testing.T) {
 			n.Boot, n.Taints = "n2/2", n.Taints[:2]
 			c.putNode(n)
 		}, false, plan.Recovered},
-		"made anew, a new boot": {func(c *cluster) { c.reboot("n2"); c.remake("n2", "n2/2") }, false, plan.Recovered},
-		"made anew, no boot":    {func(c *cluster) { c.remake("n2", "") }, false, plan.Fenced},
-		"made anew, restored":   {func(c *cluster) { c.remake("n2", "n2/1") }, false, plan.Fenced},
+		"made anew, a new boot": {func(c *cluster) { c.reboot("n2"); c.remake("n2/2") }, false, plan.Recovered},
+		"made anew, no boot":    {func(c *cluster) { c.remake("") }, false, plan.Fenced},
+		"made anew, restored":   {func(c *cluster) { c.remake("n2/1") }, false, plan.Fenced},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := ready(t, 5)

@@ -314,8 +314,8 @@ func TestC8_Recovery(t *testing.T) {
 		"without its kubelet":  {func(c *cluster) { c.reboot("n2"); c.machine("n2").deaf = true }, plan.Detached},
 		"without its agent":    {func(c *cluster) { c.reboot("n2"); c.machine("n2").hung = true }, plan.Detached},
 		"node deleted":         {func(c *cluster) { delete(c.nodes, "n2") }, plan.Recovered},
-		"node made anew, off":  {func(c *cluster) { c.remake("n2", "n2/1") }, plan.Detached},
-		"node made anew, well": {func(c *cluster) { c.remake("n2", "n2/1"); c.reboot("n2") }, plan.Recovered},
+		"node made anew, off":  {func(c *cluster) { c.remake("n2/1") }, plan.Detached},
+		"node made anew, well": {func(c *cluster) { c.remake("n2/1"); c.reboot("n2") }, plan.Recovered},
 		"the word of the boot before": {func(c *cluster) {
 			c.reboot("n2")
 			c.machine("n2").deaf = true
@@ -343,8 +343,9 @@ func TestC8_Recovery(t *testing.T) {
 	}
 }
 
-// remake deletes a Node object and makes it anew.
-func (c *cluster) remake(name, boot string) {
+// remake deletes the Node object of n2 and makes it anew.
+func (c *cluster) remake(boot string) {
+	const name = "n2"
 	delete(c.nodes, name)
 	c.putNode(plan.Node{
 		Name: name, UID: "again-" + name, Boot: boot, MachineID: "machine-" + name, SystemUUID: "uuid-" + name, Ready: true,
