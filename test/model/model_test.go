@@ -157,7 +157,7 @@ State-vector 116 byte, depth reached 128, errors: 1
 }
 
 func TestParseTrail(t *testing.T) {
-	const said = "@X|gets a roll|A2   @tick  @tick@controller 0|withholds X: serial 1|§6.3spin: pet.pml:87, Error: assertion violated\n@X|is not printed by a step|"
+	const said = "spin: warning, \"fence.pml\" is newer than fence.pml.trail\n@X|gets a roll|A2   @tick  @tick@controller 0|withholds X: serial 1|§6.3spin: pet.pml:87, Error: assertion violated\n@X|is not printed by a step|"
 	want := []step{{0, "X", "gets a roll", "A2"}, {2, "controller 0", "withholds X: serial 1", "§6.3"}}
 	got, end := parseTrail(said)
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(step{})); diff != "" || end != 2 {

@@ -52,8 +52,9 @@ func trail(ctx context.Context, c Case, out io.Writer) error {
 // parseTrail reads the steps that a replay printed: @tick, or @actor|step|rule. It
 // returns them, and the tick at which the replay ended.
 func parseTrail(said string) (steps []step, tick int) {
+	_, said, _ = strings.Cut(said, "@") // what Spin warns of comes before
 	said, _, _ = strings.Cut(said, "spin: ")
-	for _, text := range strings.Split(said, "@")[1:] {
+	for text := range strings.SplitSeq(said, "@") {
 		fields := strings.Split(strings.TrimSpace(text), "|")
 		switch {
 		case fields[0] == "tick":
