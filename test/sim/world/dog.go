@@ -100,13 +100,16 @@ func (m *machine) closeDog() error {
 	return nil
 }
 
-// dropDog is the end of a process that had the device open: the last close
-// without the magic character pings.
-func (m *machine) dropDog() {
-	if m.dog.open && !m.dog.stored && m.dog.running {
+// closeOne closes the holder's descriptor of the device, or the manager's. The
+// last close without the magic character pings.
+func (m *machine) closeOne(descriptor *bool) {
+	if !*descriptor {
+		return
+	}
+	*descriptor = false
+	if !m.dog.open && !m.dog.stored && m.dog.running {
 		m.ping()
 		m.outcome.Counts.Ungated++
 		m.say(m.name, "the device is closed, which pings it")
 	}
-	m.dog.open = false
 }

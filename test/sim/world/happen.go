@@ -189,34 +189,16 @@ func (m *machine) upgrade(d time.Duration) {
 	a.attend(func() { a.step(decide.Stop{}) })
 }
 
-// shutdown is the host's in order: the agent prepares for it, then all processes
-// end, and at last the power goes, or nothing happens any more.
+// shutdown is the host's in order: the agent prepares for it, and then its
+// processes end.
 func (m *machine) shutdown(f Fault) {
 	m.judge.self[m.i].note(m.now)
 	m.judge.busy[m.i].note(m.now)
-	boot, ended := m.boot, false
+	boot := m.boot
 	end := func() {
-		if ended || !m.on || m.boot != boot || m.hung {
-			return
+		if m.on && m.boot == boot && !m.hung {
+			m.endProcesses(f)
 		}
-		ended = true
-		m.say(m.name, "shuts down: all processes end")
-		h := m.holder
-		m.hang()
-		if f.Kind == Shutdown {
-			m.during(m.upTo(m.Profile.RollInterval), func() {
-				m.stop()
-				m.back(f.For)
-			})
-		}
-		// The service manager closes what it kept, at some time.
-		if h == nil || h.pausedUntil > m.now {
-			return
-		}
-		m.during(m.upTo(m.dog.timeout*9/10)*time.Duration(m.IntN(2)), func() {
-			m.dog.stored = false
-			m.stopHolder()
-		})
 	}
 	a := m.agent
 	m.after(6*m.Profile.RollInterval, end)
@@ -226,6 +208,34 @@ func (m *machine) shutdown(f Fault) {
 	a.left = func() { m.after(m.upTo(m.Profile.RollInterval), end) }
 	a.attend(func() { a.step(decide.Shutdown{}) })
 	m.lifecycle()
+}
+
+// endProcesses is the end of a shutdown, in systemd's order: the manager leaves
+// and closes what it kept, all processes are told to end, and those that did not
+// are killed. At last the power goes, or nothing happens any more. Two things do
+// not happen (PROTOCOL.md §12): a manager that leaves long after the end of the
+// holder starts it again before, and a holder that is stopped is not killed.
+func (m *machine) endProcesses(f Fault) {
+	m.say(m.name, "shuts down: all processes end")
+	m.hang()
+	m.downs = true
+	delta := m.Profile.PetDelay
+	if m.holder != nil || m.now-m.left <= delta {
+		m.closeOne(&m.dog.stored)
+	}
+	if h := m.holder; h != nil {
+		m.during(m.upTo(delta), h.terminate)
+	}
+	m.during(2*delta+m.upTo(m.Profile.RollInterval), func() {
+		m.downs = false
+		if h := m.holder; h != nil && h.pausedUntil <= m.now && !h.stalled {
+			m.stopHolder()
+		}
+		if f.Kind == Shutdown {
+			m.stop()
+			m.back(f.For)
+		}
+	})
 }
 
 // lifecycle is the node lifecycle controller's: a kubelet that stays silent is

@@ -41,8 +41,8 @@ func (m *machine) startHolder(adopted bool) {
 // open.
 func (m *machine) stopHolder() {
 	if m.holder != nil {
-		m.holder = nil
-		m.dropDog()
+		m.holder, m.left = nil, m.now
+		m.closeOne(&m.dog.open)
 	}
 }
 
@@ -50,8 +50,11 @@ func (h *holder) clock() (now instant) { return h.m.clock.read(h.m.now) }
 
 // runs reports whether the holder is there and acts now.
 func (h *holder) runs() bool {
-	return h != nil && h.m.holder == h && !h.m.hung && !h.stalled && h.pausedUntil <= h.m.now
+	return h != nil && h.m.holder == h && !h.frozen() && !h.stalled && h.pausedUntil <= h.m.now
 }
+
+// frozen reports whether the kernel runs it no more.
+func (h *holder) frozen() bool { return h.m.hung && !h.m.downs }
 
 // pause stops the process for a while.
 func (h *holder) pause(d time.Duration) {
@@ -60,9 +63,21 @@ func (h *holder) pause(d time.Duration) {
 	h.plan(h.pausedUntil)
 }
 
+// terminate is a SIGTERM, which a process that is stopped gets when it goes on.
+func (h *holder) terminate() {
+	switch {
+	case h.m.holder != h || h.frozen():
+	case h.pausedUntil > h.m.now:
+		h.m.at(h.pausedUntil, h.terminate)
+	default:
+		_ = h.carry(h.core.Terminate(h.clock()))
+		h.next()
+	}
+}
+
 // tick is one turn of the holder's loop.
 func (h *holder) tick() {
-	if h.m.holder != h || h.m.hung || h.stalled {
+	if h.m.holder != h || h.frozen() || h.stalled {
 		return
 	}
 	if h.pausedUntil > h.m.now {
@@ -134,7 +149,7 @@ func (h *holder) slow(a seam.Action) {
 	h.m.sick(d + h.m.Profile.RealTimeout)
 	h.m.say(h.m.name, "its holder's next ping takes %v", d)
 	h.m.after(d, func() {
-		if h.m.holder != h || h.m.hung {
+		if h.m.holder != h || h.frozen() {
 			return
 		}
 		h.stalled = false
@@ -172,7 +187,11 @@ func (h *holder) carry(a seam.Action, err error) error {
 		if h.m.run.marker == nil || *h.m.run.marker != h.core.Record() {
 			h.m.run.marker = new(h.core.Record())
 		}
-		if a.Act == seam.Nothing || a.Act == seam.Exit {
+		switch a.Act {
+		case seam.Exit:
+			h.m.stopHolder()
+			return err
+		case seam.Nothing:
 			return err
 		}
 		r := h.perform(a)

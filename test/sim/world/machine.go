@@ -24,6 +24,7 @@ type machine struct {
 	key   string // its agent's fingerprint
 	clock clock
 	hung  bool // nothing runs any more but the kernel, its disk and its dog
+	downs bool // it shuts down: its holder runs, too, until the last kill
 	ended []end
 
 	agent   *agent   // nil: it does not run
@@ -31,6 +32,7 @@ type machine struct {
 	kubelet *kubelet // nil: it does not run
 	dog     dog
 	run     tmpfs
+	left    time.Duration // when the last holder ended
 	lately  time.Duration // when its Node was last tainted out-of-service
 	unready time.Duration // since when its Node is not Ready
 
@@ -73,7 +75,7 @@ func (m *machine) begin(at time.Duration) {
 	m.boots++
 	m.boot = m.name + "/" + strconv.Itoa(m.boots)
 	m.key = "key-" + m.boot
-	m.on, m.hung, m.gone = true, false, false
+	m.on, m.hung, m.downs, m.gone = true, false, false, false
 	m.run, m.dog = tmpfs{}, dog{}
 	m.broken, m.deaf, m.stall, m.gasp = false, false, 0, false
 	m.clock = clock{origin: at - m.upTo(10*time.Second), raw: m.Raw, boot: m.Boot}
@@ -128,7 +130,7 @@ func (m *machine) writesUntil(boot string) (time.Duration, bool) {
 
 // hang stops everything in userland. The kernel, the disk and the dog go on.
 func (m *machine) hang() {
-	m.hung = true
+	m.hung, m.downs = true, false
 	m.judge.self[m.i].note(m.now)
 	m.judge.busy[m.i].note(m.now)
 	m.agent, m.kubelet = nil, nil
