@@ -1,0 +1,45 @@
+package teardown
+
+import "net/netip"
+
+// Attachments is what the API says of this node's volumes, from consistent
+// reads that were sent after the fence came to its end.
+type Attachments struct {
+	// Known says that all of it could be read. Unset, nothing is stale, and
+	// nothing is Clean either.
+	Known bool
+	// Volumes are all PersistentVolumes that name one of the host's devices,
+	// or that the host's metadata name, attached or not; others may be there.
+	Volumes []Attachment
+	// Pods are the UIDs of the pods that are bound to this node and have not
+	// been deleted.
+	Pods []string
+	// Fences are the storage fences against this node that have been
+	// acknowledged and last until it is Clean.
+	Fences []Fence
+}
+
+// An Attachment is one PersistentVolume.
+type Attachment struct {
+	PV     string
+	Claim  string // namespace/name of its PVC
+	Driver string // empty for an in-tree volume
+	Handle string
+	Identity
+	// Gated says that an attachment decides where the volume is: it has a
+	// VolumeAttachment or an entry in volumesAttached wherever it is used. Unset
+	// (attachRequired false, NFS), the pods decide.
+	Gated bool
+	// Attached says that it is attached to this node and that nobody is
+	// detaching it.
+	Attached bool
+	// Again says that the attachment is younger than the fence: what the host
+	// has of the volume from before is stale none the less.
+	Again bool
+}
+
+// A Fence is a fence at the storage, such as a Ceph blocklist entry.
+type Fence struct {
+	Driver string       // the CSI driver whose storage it was set at
+	Prefix netip.Prefix // the client addresses that are shut out
+}
