@@ -230,7 +230,7 @@ func health(p *peerv1.PeerStatus) string {
 }
 
 func why(ctx context.Context, c peerv1.AdminClient, format string, out io.Writer) error {
-	r, err := c.Why(ctx, &peerv1.WhyRequest{})
+	r, err := c.Status(ctx, &peerv1.StatusRequest{Decisions: 256})
 	if err != nil {
 		return err
 	}

@@ -33,12 +33,6 @@ func (a agent) Status(context.Context, *peerv1.StatusRequest) (*peerv1.StatusRep
 	return a.status, nil
 }
 
-func (a agent) Why(context.Context, *peerv1.WhyRequest) (*peerv1.WhyReply, error) {
-	return &peerv1.WhyReply{Decisions: []*peerv1.Decision{
-		{Age: durationpb.New(1500 * time.Millisecond), Rule: "A2", What: "armed: T=10s L=5s"},
-	}}, nil
-}
-
 // serve runs the agent in a directory of its own and returns that.
 func serve(t *testing.T, a agent) string {
 	t.Helper()
@@ -78,7 +72,8 @@ func call(t *testing.T, args ...string) (string, int) {
 
 func armed() *peerv1.StatusReply {
 	return &peerv1.StatusReply{
-		Node: "n1", Phase: "Armed", Next: "stays up", RollVia: "api", RollSerial: 7,
+		Decisions: []*peerv1.Decision{{Age: durationpb.New(1500 * time.Millisecond), Rule: "A2", What: "armed: T=10s L=5s"}},
+		Node:      "n1", Phase: "Armed", Next: "stays up", RollVia: "api", RollSerial: 7,
 		RollAge: durationpb.New(400 * time.Millisecond), PetLeft: durationpb.New(4600 * time.Millisecond),
 		Peers: []*peerv1.PeerStatus{{Node: "n2", Neighbour: true, Witness: true, OutAge: durationpb.New(100 * time.Millisecond)}},
 	}

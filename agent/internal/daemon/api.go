@@ -28,6 +28,7 @@ func (d *Daemon) readRoll(ctx context.Context, urgent bool) {
 	var last error
 	read := false
 	take := func(r kube.Reading) {
+		d.seen.reading(r, clock.Now())
 		if last = r.Err; r.Err == nil {
 			read = true
 			d.tell(ctx, decide.RollRead{Roll: r.Roll, Sent: r.Sent})

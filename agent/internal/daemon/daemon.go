@@ -43,6 +43,7 @@ type Daemon struct {
 	budget     *host.Budget
 	journal    *journal
 	tests      *tester
+	seen       ledger
 
 	events    chan decide.Event
 	statuses  mailbox[decide.Status]
@@ -178,7 +179,7 @@ func (d *Daemon) step(e decide.Event) decide.Verdict {
 	v := d.core.Step(now, e)
 	d.verdict.Store(&v)
 	for _, n := range v.Notes {
-		d.journal.note(now, n)
+		d.journal.note(now, n, v)
 	}
 	if before == nil || before.Phase != v.Phase || before.Reason != v.Reason {
 		d.log.Info("phase", "phase", v.Phase.String(), "reason", string(v.Reason), "message", v.Message)
@@ -251,6 +252,7 @@ func (d *Daemon) ask(ctx context.Context, q decide.Ask) {
 	}
 	if q.Witnesses {
 		go d.client.AskWitnesses(ctx, func(t peer.Testimony) {
+			d.seen.testimony(t, clock.Now())
 			if t.Err == nil {
 				e := decide.Stated{Witness: t.Witness, Sent: t.Statement.Sent}
 				if t.Spoke {
@@ -276,6 +278,7 @@ func (d *Daemon) ask(ctx context.Context, q decide.Ask) {
 // beat reports a neighbour's answer.
 func (d *Daemon) beat(ctx context.Context, b peer.Beat) {
 	d.tests.hear(b)
+	d.seen.beat(b, clock.Now(), d.profile().LostAfter())
 	if b.Err == nil {
 		d.tell(ctx, decide.Heard{Node: b.Node, Sent: b.Reply.Sent, Relay: b.Reply.Relay})
 	}
@@ -318,6 +321,7 @@ func (d *Daemon) guided(ctx context.Context, s v1alpha1.NodeGuardSpec) {
 	peers := peersOf(s)
 	d.client.SetPeers(peers)
 	d.server.SetPeers(peers)
+	d.seen.keep(peers)
 	d.beats.Set(spec.Profile.Heartbeat, spec.Neighbours)
 	d.launcher.Want(wantOf(s.Watchdog, spec.Profile))
 	d.tell(ctx, decide.Guided{Spec: spec})

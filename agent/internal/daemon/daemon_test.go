@@ -84,7 +84,7 @@ func TestMailboxKeepsTheNewest(t *testing.T) {
 func TestJournalKeepsTheNewestAndNeverBlocks(t *testing.T) {
 	j := newJournal(slog.New(slog.DiscardHandler)) // nobody reads its lines
 	for i := range 2 * journalSize {
-		j.note(timing.At(time.Duration(i)), decide.Note{Rule: decide.A2, What: strconv.Itoa(i)})
+		j.note(timing.At(time.Duration(i)), decide.Note{Rule: decide.A2, What: strconv.Itoa(i)}, decide.Verdict{})
 	}
 	all := j.all()
 	if len(all) != journalSize || all[len(all)-1].note.What != strconv.Itoa(2*journalSize-1) {

@@ -12,10 +12,27 @@ import (
 // journalSize is how many decisions `picket-agent why` can show.
 const journalSize = 256
 
-// An entry is one decision and when it was made.
+// An entry is one decision, when it was made, and what came of it.
 type entry struct {
-	at   timing.Instant
-	note decide.Note
+	at       timing.Instant
+	note     decide.Note
+	phase    decide.Phase
+	reason   decide.Reason
+	petUntil timing.Instant // zero while unarmed
+	via      string
+	sent     timing.Instant // of the best roll; zero without one
+	serial   int64
+}
+
+func entryOf(at timing.Instant, n decide.Note, v decide.Verdict) entry {
+	e := entry{at: at, note: n, phase: v.Phase, reason: v.Reason, via: v.Via}
+	if gated(v) {
+		e.petUntil = v.PetUntil
+	}
+	if v.Relay != nil {
+		e.sent, e.serial = v.Relay.Sent, v.Relay.Roll.Serial
+	}
+	return e
 }
 
 // A journal logs decisions and keeps the newest. Logging happens on a goroutine
@@ -45,9 +62,10 @@ func (j *journal) run(ctx context.Context) {
 	}
 }
 
-func (j *journal) note(at timing.Instant, n decide.Note) {
+// note enters a decision and the verdict that it led to.
+func (j *journal) note(at timing.Instant, n decide.Note, v decide.Verdict) {
 	j.mu.Lock()
-	j.entries = append(j.entries, entry{at: at, note: n})
+	j.entries = append(j.entries, entryOf(at, n, v))
 	if len(j.entries) > journalSize {
 		j.entries = j.entries[1:]
 	}

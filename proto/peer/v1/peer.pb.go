@@ -713,7 +713,9 @@ func (x *Entry) GetState() Entry_State {
 }
 
 type StatusRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many of the newest decisions to tell.
+	Decisions     int32 `protobuf:"varint,1,opt,name=decisions,proto3" json:"decisions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -748,6 +750,13 @@ func (*StatusRequest) Descriptor() ([]byte, []int) {
 	return file_peer_v1_peer_proto_rawDescGZIP(), []int{10}
 }
 
+func (x *StatusRequest) GetDecisions() int32 {
+	if x != nil {
+		return x.Decisions
+	}
+	return 0
+}
+
 type StatusReply struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Node    string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -768,8 +777,27 @@ type StatusReply struct {
 	Watchdog       *Watchdog            `protobuf:"bytes,13,opt,name=watchdog,proto3" json:"watchdog,omitempty"`
 	Version        string               `protobuf:"bytes,14,opt,name=version,proto3" json:"version,omitempty"`
 	WatchdogPolicy *WatchdogPolicy      `protobuf:"bytes,15,opt,name=watchdog_policy,json=watchdogPolicy,proto3" json:"watchdog_policy,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What an armed node promises; absent while it is unarmed.
+	Promise *Promise `protobuf:"bytes,16,opt,name=promise,proto3" json:"promise,omitempty"`
+	// Time left until the watchdog alone has reset the node, if the agent and the
+	// holder hang now; absent while unarmed.
+	ResetLeft *durationpb.Duration `protobuf:"bytes,17,opt,name=reset_left,json=resetLeft,proto3" json:"reset_left,omitempty"`
+	// The API servers, the one that is asked next first.
+	Endpoints []*Endpoint `protobuf:"bytes,18,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
+	// The epochs of witnesses that the best roll lists.
+	Quorums []*Quorum `protobuf:"bytes,19,rep,name=quorums,proto3" json:"quorums,omitempty"`
+	// Whom the best roll suspects or withholds.
+	Entries []*Entry `protobuf:"bytes,20,rep,name=entries,proto3" json:"entries,omitempty"`
+	// The fence whose suspicion this boot denies; empty if there is none.
+	Refutes string `protobuf:"bytes,21,opt,name=refutes,proto3" json:"refutes,omitempty"`
+	// What is not as it should be: PeersLost, HistoryBroken, StorageUnreachable.
+	Conditions []*Condition `protobuf:"bytes,22,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	// After a silence of this length a neighbour counts as lost.
+	LostAfter *durationpb.Duration `protobuf:"bytes,23,opt,name=lost_after,json=lostAfter,proto3" json:"lost_after,omitempty"`
+	// The newest decisions, oldest first.
+	Decisions     []*Decision `protobuf:"bytes,24,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusReply) Reset() {
@@ -907,6 +935,360 @@ func (x *StatusReply) GetWatchdogPolicy() *WatchdogPolicy {
 	return nil
 }
 
+func (x *StatusReply) GetPromise() *Promise {
+	if x != nil {
+		return x.Promise
+	}
+	return nil
+}
+
+func (x *StatusReply) GetResetLeft() *durationpb.Duration {
+	if x != nil {
+		return x.ResetLeft
+	}
+	return nil
+}
+
+func (x *StatusReply) GetEndpoints() []*Endpoint {
+	if x != nil {
+		return x.Endpoints
+	}
+	return nil
+}
+
+func (x *StatusReply) GetQuorums() []*Quorum {
+	if x != nil {
+		return x.Quorums
+	}
+	return nil
+}
+
+func (x *StatusReply) GetEntries() []*Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *StatusReply) GetRefutes() string {
+	if x != nil {
+		return x.Refutes
+	}
+	return ""
+}
+
+func (x *StatusReply) GetConditions() []*Condition {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+func (x *StatusReply) GetLostAfter() *durationpb.Duration {
+	if x != nil {
+		return x.LostAfter
+	}
+	return nil
+}
+
+func (x *StatusReply) GetDecisions() []*Decision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
+// A Promise is what the controller computes the wait from.
+type Promise struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// L, the check-to-pet bound and T.
+	RollLife *durationpb.Duration `protobuf:"bytes,1,opt,name=roll_life,json=rollLife,proto3" json:"roll_life,omitempty"`
+	PetDelay *durationpb.Duration `protobuf:"bytes,2,opt,name=pet_delay,json=petDelay,proto3" json:"pet_delay,omitempty"`
+	Timeout  *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// κ, times 1000.
+	Kappa         int32 `protobuf:"varint,4,opt,name=kappa,proto3" json:"kappa,omitempty"`
+	Ungated       int32 `protobuf:"varint,5,opt,name=ungated,proto3" json:"ungated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Promise) Reset() {
+	*x = Promise{}
+	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Promise) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Promise) ProtoMessage() {}
+
+func (x *Promise) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Promise.ProtoReflect.Descriptor instead.
+func (*Promise) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Promise) GetRollLife() *durationpb.Duration {
+	if x != nil {
+		return x.RollLife
+	}
+	return nil
+}
+
+func (x *Promise) GetPetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.PetDelay
+	}
+	return nil
+}
+
+func (x *Promise) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *Promise) GetKappa() int32 {
+	if x != nil {
+		return x.Kappa
+	}
+	return 0
+}
+
+func (x *Promise) GetUngated() int32 {
+	if x != nil {
+		return x.Ungated
+	}
+	return 0
+}
+
+// An Endpoint is one API server as this agent's questions for the Roll met it.
+type Endpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Url   string                 `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// Since its last roll was asked for; absent if it has given none.
+	Answered *durationpb.Duration `protobuf:"bytes,2,opt,name=answered,proto3" json:"answered,omitempty"`
+	// How long that answer took.
+	RoundTrip *durationpb.Duration `protobuf:"bytes,3,opt,name=round_trip,json=roundTrip,proto3" json:"round_trip,omitempty"`
+	// Since the last question that brought no roll, and why; absent if every one
+	// did.
+	Failed        *durationpb.Duration `protobuf:"bytes,4,opt,name=failed,proto3" json:"failed,omitempty"`
+	Error         string               `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Endpoint) Reset() {
+	*x = Endpoint{}
+	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Endpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Endpoint) ProtoMessage() {}
+
+func (x *Endpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
+func (*Endpoint) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Endpoint) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Endpoint) GetAnswered() *durationpb.Duration {
+	if x != nil {
+		return x.Answered
+	}
+	return nil
+}
+
+func (x *Endpoint) GetRoundTrip() *durationpb.Duration {
+	if x != nil {
+		return x.RoundTrip
+	}
+	return nil
+}
+
+func (x *Endpoint) GetFailed() *durationpb.Duration {
+	if x != nil {
+		return x.Failed
+	}
+	return nil
+}
+
+func (x *Endpoint) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+// A Quorum says whether a witness roll could be had of an epoch.
+type Quorum struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Epoch     int64                  `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Retiring  bool                   `protobuf:"varint,2,opt,name=retiring,proto3" json:"retiring,omitempty"`
+	Witnesses int32                  `protobuf:"varint,3,opt,name=witnesses,proto3" json:"witnesses,omitempty"`
+	// H: how many must answer.
+	Needed int32 `protobuf:"varint,4,opt,name=needed,proto3" json:"needed,omitempty"`
+	// How many do, with this node if it is one of them.
+	Reached       int32 `protobuf:"varint,5,opt,name=reached,proto3" json:"reached,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quorum) Reset() {
+	*x = Quorum{}
+	mi := &file_peer_v1_peer_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quorum) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quorum) ProtoMessage() {}
+
+func (x *Quorum) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quorum.ProtoReflect.Descriptor instead.
+func (*Quorum) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Quorum) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Quorum) GetRetiring() bool {
+	if x != nil {
+		return x.Retiring
+	}
+	return false
+}
+
+func (x *Quorum) GetWitnesses() int32 {
+	if x != nil {
+		return x.Witnesses
+	}
+	return 0
+}
+
+func (x *Quorum) GetNeeded() int32 {
+	if x != nil {
+		return x.Needed
+	}
+	return 0
+}
+
+func (x *Quorum) GetReached() int32 {
+	if x != nil {
+		return x.Reached
+	}
+	return 0
+}
+
+type Condition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Condition) Reset() {
+	*x = Condition{}
+	mi := &file_peer_v1_peer_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Condition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Condition) ProtoMessage() {}
+
+func (x *Condition) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Condition.ProtoReflect.Descriptor instead.
+func (*Condition) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Condition) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Condition) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // A WatchdogPolicy is what the agent chooses its device by.
 type WatchdogPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -927,7 +1309,7 @@ type WatchdogPolicy struct {
 
 func (x *WatchdogPolicy) Reset() {
 	*x = WatchdogPolicy{}
-	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_peer_v1_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -939,7 +1321,7 @@ func (x *WatchdogPolicy) String() string {
 func (*WatchdogPolicy) ProtoMessage() {}
 
 func (x *WatchdogPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_peer_v1_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -952,7 +1334,7 @@ func (x *WatchdogPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchdogPolicy.ProtoReflect.Descriptor instead.
 func (*WatchdogPolicy) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{12}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchdogPolicy) GetPrefer() string {
@@ -1014,15 +1396,32 @@ type PeerStatus struct {
 	// Age of the last answer to one of our pings; absent if none yet.
 	OutAge *durationpb.Duration `protobuf:"bytes,6,opt,name=out_age,json=outAge,proto3" json:"out_age,omitempty"`
 	// Age of the last ping heard from the peer; absent if none yet.
-	InAge         *durationpb.Duration `protobuf:"bytes,7,opt,name=in_age,json=inAge,proto3" json:"in_age,omitempty"`
-	RoundTrip     *durationpb.Duration `protobuf:"bytes,8,opt,name=round_trip,json=roundTrip,proto3" json:"round_trip,omitempty"`
+	InAge *durationpb.Duration `protobuf:"bytes,7,opt,name=in_age,json=inAge,proto3" json:"in_age,omitempty"`
+	// The peer watches this node: its pings are to be expected.
+	Caller bool `protobuf:"varint,8,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Age of the last answer that the peer got from this node, by its own word in
+	// its last answer; absent if it has not said so.
+	HeardUs *durationpb.Duration `protobuf:"bytes,9,opt,name=heard_us,json=heardUs,proto3" json:"heard_us,omitempty"`
+	// Since when the peer answers without a silence that counts as lost, or, if it
+	// is silent now, since its last sign of life. Absent before the first one.
+	Since *durationpb.Duration `protobuf:"bytes,10,opt,name=since,proto3" json:"since,omitempty"`
+	// The pings of the last minute; absent for a peer that is not pinged.
+	Pings *Pings `protobuf:"bytes,11,opt,name=pings,proto3" json:"pings,omitempty"`
+	// Age and serial of the roll that the peer held when it last answered.
+	RollAge    *durationpb.Duration `protobuf:"bytes,12,opt,name=roll_age,json=rollAge,proto3" json:"roll_age,omitempty"`
+	RollSerial int64                `protobuf:"varint,13,opt,name=roll_serial,json=rollSerial,proto3" json:"roll_serial,omitempty"`
+	BootId     string               `protobuf:"bytes,14,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	// Why the last ping went unanswered; empty if it was answered.
+	Error string `protobuf:"bytes,15,opt,name=error,proto3" json:"error,omitempty"`
+	// Age of a witness's last answer to anything; absent if it has given none.
+	Reached       *durationpb.Duration `protobuf:"bytes,16,opt,name=reached,proto3" json:"reached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_peer_v1_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1034,7 +1433,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_peer_v1_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1047,7 +1446,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{13}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PeerStatus) GetNode() string {
@@ -1099,9 +1498,145 @@ func (x *PeerStatus) GetInAge() *durationpb.Duration {
 	return nil
 }
 
-func (x *PeerStatus) GetRoundTrip() *durationpb.Duration {
+func (x *PeerStatus) GetCaller() bool {
 	if x != nil {
-		return x.RoundTrip
+		return x.Caller
+	}
+	return false
+}
+
+func (x *PeerStatus) GetHeardUs() *durationpb.Duration {
+	if x != nil {
+		return x.HeardUs
+	}
+	return nil
+}
+
+func (x *PeerStatus) GetSince() *durationpb.Duration {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *PeerStatus) GetPings() *Pings {
+	if x != nil {
+		return x.Pings
+	}
+	return nil
+}
+
+func (x *PeerStatus) GetRollAge() *durationpb.Duration {
+	if x != nil {
+		return x.RollAge
+	}
+	return nil
+}
+
+func (x *PeerStatus) GetRollSerial() int64 {
+	if x != nil {
+		return x.RollSerial
+	}
+	return 0
+}
+
+func (x *PeerStatus) GetBootId() string {
+	if x != nil {
+		return x.BootId
+	}
+	return ""
+}
+
+func (x *PeerStatus) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *PeerStatus) GetReached() *durationpb.Duration {
+	if x != nil {
+		return x.Reached
+	}
+	return nil
+}
+
+// Pings sums up the last pings to one peer.
+type Pings struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Sent  int32                  `protobuf:"varint,1,opt,name=sent,proto3" json:"sent,omitempty"`
+	// How many of them went unanswered. Pings that are under way do not count.
+	Lost int32 `protobuf:"varint,2,opt,name=lost,proto3" json:"lost,omitempty"`
+	// Percentiles of the round trips; absent if none was answered. The first one
+	// on a new connection pays for its handshake.
+	P50           *durationpb.Duration `protobuf:"bytes,3,opt,name=p50,proto3" json:"p50,omitempty"`
+	P95           *durationpb.Duration `protobuf:"bytes,4,opt,name=p95,proto3" json:"p95,omitempty"`
+	P99           *durationpb.Duration `protobuf:"bytes,5,opt,name=p99,proto3" json:"p99,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pings) Reset() {
+	*x = Pings{}
+	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pings) ProtoMessage() {}
+
+func (x *Pings) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pings.ProtoReflect.Descriptor instead.
+func (*Pings) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Pings) GetSent() int32 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
+}
+
+func (x *Pings) GetLost() int32 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+func (x *Pings) GetP50() *durationpb.Duration {
+	if x != nil {
+		return x.P50
+	}
+	return nil
+}
+
+func (x *Pings) GetP95() *durationpb.Duration {
+	if x != nil {
+		return x.P95
+	}
+	return nil
+}
+
+func (x *Pings) GetP99() *durationpb.Duration {
+	if x != nil {
+		return x.P99
 	}
 	return nil
 }
@@ -1119,14 +1654,24 @@ type Watchdog struct {
 	// Whether a self-test with this driver and kernel has seen it reset the node.
 	Verified bool `protobuf:"varint,9,opt,name=verified,proto3" json:"verified,omitempty"`
 	// What came of the last self-test, in words; empty if there was none.
-	SelfTest      string `protobuf:"bytes,10,opt,name=self_test,json=selfTest,proto3" json:"self_test,omitempty"`
+	SelfTest string `protobuf:"bytes,10,opt,name=self_test,json=selfTest,proto3" json:"self_test,omitempty"`
+	// The kernel's name of the device, such as watchdog0; empty where the agent
+	// did not start the holder.
+	Device string `protobuf:"bytes,11,opt,name=device,proto3" json:"device,omitempty"`
+	// κT: how long after the last pet it resets the node at the latest.
+	RealTimeout *durationpb.Duration `protobuf:"bytes,12,opt,name=real_timeout,json=realTimeout,proto3" json:"real_timeout,omitempty"`
+	// Whether the holder answered when it was last called.
+	Reachable bool `protobuf:"varint,13,opt,name=reachable,proto3" json:"reachable,omitempty"`
+	// Whether the holder outlives the agent.
+	Outlives      bool   `protobuf:"varint,14,opt,name=outlives,proto3" json:"outlives,omitempty"`
+	HolderVersion string `protobuf:"bytes,15,opt,name=holder_version,json=holderVersion,proto3" json:"holder_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Watchdog) Reset() {
 	*x = Watchdog{}
-	mi := &file_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_peer_v1_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +1683,7 @@ func (x *Watchdog) String() string {
 func (*Watchdog) ProtoMessage() {}
 
 func (x *Watchdog) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_peer_v1_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1151,7 +1696,7 @@ func (x *Watchdog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Watchdog.ProtoReflect.Descriptor instead.
 func (*Watchdog) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Watchdog) GetDriver() string {
@@ -1224,99 +1769,63 @@ func (x *Watchdog) GetSelfTest() string {
 	return ""
 }
 
-type WhyRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *WhyRequest) Reset() {
-	*x = WhyRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[15]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *WhyRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*WhyRequest) ProtoMessage() {}
-
-func (x *WhyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[15]
+func (x *Watchdog) GetDevice() string {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
+		return x.Device
 	}
-	return mi.MessageOf(x)
+	return ""
 }
 
-// Deprecated: Use WhyRequest.ProtoReflect.Descriptor instead.
-func (*WhyRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{15}
-}
-
-type WhyReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Decisions     []*Decision            `protobuf:"bytes,1,rep,name=decisions,proto3" json:"decisions,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *WhyReply) Reset() {
-	*x = WhyReply{}
-	mi := &file_peer_v1_peer_proto_msgTypes[16]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *WhyReply) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*WhyReply) ProtoMessage() {}
-
-func (x *WhyReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[16]
+func (x *Watchdog) GetRealTimeout() *durationpb.Duration {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use WhyReply.ProtoReflect.Descriptor instead.
-func (*WhyReply) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{16}
-}
-
-func (x *WhyReply) GetDecisions() []*Decision {
-	if x != nil {
-		return x.Decisions
+		return x.RealTimeout
 	}
 	return nil
 }
 
-// A Decision is one step of the core that changed something.
+func (x *Watchdog) GetReachable() bool {
+	if x != nil {
+		return x.Reachable
+	}
+	return false
+}
+
+func (x *Watchdog) GetOutlives() bool {
+	if x != nil {
+		return x.Outlives
+	}
+	return false
+}
+
+func (x *Watchdog) GetHolderVersion() string {
+	if x != nil {
+		return x.HolderVersion
+	}
+	return ""
+}
+
+// A Decision is one step of the core that changed something: the rule and what
+// it found, with the verdict that came of it.
 type Decision struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Age           *durationpb.Duration   `protobuf:"bytes,1,opt,name=age,proto3" json:"age,omitempty"`
-	Rule          string                 `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
-	What          string                 `protobuf:"bytes,3,opt,name=what,proto3" json:"what,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Age    *durationpb.Duration   `protobuf:"bytes,1,opt,name=age,proto3" json:"age,omitempty"`
+	Rule   string                 `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	What   string                 `protobuf:"bytes,3,opt,name=what,proto3" json:"what,omitempty"`
+	Phase  string                 `protobuf:"bytes,4,opt,name=phase,proto3" json:"phase,omitempty"`
+	Reason string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The best roll at that time: how it was got, its serial and its age.
+	RollVia    string               `protobuf:"bytes,6,opt,name=roll_via,json=rollVia,proto3" json:"roll_via,omitempty"`
+	RollSerial int64                `protobuf:"varint,7,opt,name=roll_serial,json=rollSerial,proto3" json:"roll_serial,omitempty"`
+	RollAge    *durationpb.Duration `protobuf:"bytes,8,opt,name=roll_age,json=rollAge,proto3" json:"roll_age,omitempty"`
+	// Time that was left to pet; absent while unarmed.
+	PetLeft       *durationpb.Duration `protobuf:"bytes,9,opt,name=pet_left,json=petLeft,proto3" json:"pet_left,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_peer_v1_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1328,7 +1837,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_peer_v1_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1341,7 +1850,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{17}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Decision) GetAge() *durationpb.Duration {
@@ -1365,6 +1874,48 @@ func (x *Decision) GetWhat() string {
 	return ""
 }
 
+func (x *Decision) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *Decision) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Decision) GetRollVia() string {
+	if x != nil {
+		return x.RollVia
+	}
+	return ""
+}
+
+func (x *Decision) GetRollSerial() int64 {
+	if x != nil {
+		return x.RollSerial
+	}
+	return 0
+}
+
+func (x *Decision) GetRollAge() *durationpb.Duration {
+	if x != nil {
+		return x.RollAge
+	}
+	return nil
+}
+
+func (x *Decision) GetPetLeft() *durationpb.Duration {
+	if x != nil {
+		return x.PetLeft
+	}
+	return nil
+}
+
 type SelfTestRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Begin the test if every check passes. Else only check.
@@ -1375,7 +1926,7 @@ type SelfTestRequest struct {
 
 func (x *SelfTestRequest) Reset() {
 	*x = SelfTestRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_peer_v1_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1938,7 @@ func (x *SelfTestRequest) String() string {
 func (*SelfTestRequest) ProtoMessage() {}
 
 func (x *SelfTestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_peer_v1_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1951,7 @@ func (x *SelfTestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfTestRequest.ProtoReflect.Descriptor instead.
 func (*SelfTestRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{18}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SelfTestRequest) GetBegin() bool {
@@ -1424,7 +1975,7 @@ type SelfTestReply struct {
 
 func (x *SelfTestReply) Reset() {
 	*x = SelfTestReply{}
-	mi := &file_peer_v1_peer_proto_msgTypes[19]
+	mi := &file_peer_v1_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1436,7 +1987,7 @@ func (x *SelfTestReply) String() string {
 func (*SelfTestReply) ProtoMessage() {}
 
 func (x *SelfTestReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[19]
+	mi := &file_peer_v1_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1449,7 +2000,7 @@ func (x *SelfTestReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfTestReply.ProtoReflect.Descriptor instead.
 func (*SelfTestReply) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{19}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SelfTestReply) GetChecks() []*Check {
@@ -1493,7 +2044,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_peer_v1_peer_proto_msgTypes[20]
+	mi := &file_peer_v1_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1505,7 +2056,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[20]
+	mi := &file_peer_v1_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1518,7 +2069,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{20}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Check) GetName() string {
@@ -1593,8 +2144,9 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fSTATE_SUSPECTED\x10\x01\x12\x12\n" +
-	"\x0eSTATE_WITHHELD\x10\x02\"\x0f\n" +
-	"\rStatusRequest\"\xa3\x04\n" +
+	"\x0eSTATE_WITHHELD\x10\x02\"-\n" +
+	"\rStatusRequest\x12\x1c\n" +
+	"\tdecisions\x18\x01 \x01(\x05R\tdecisions\"\xf2\a\n" +
 	"\vStatusReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x14\n" +
@@ -1612,7 +2164,42 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x05peers\x18\f \x03(\v2\x1a.picket.peer.v1.PeerStatusR\x05peers\x124\n" +
 	"\bwatchdog\x18\r \x01(\v2\x18.picket.peer.v1.WatchdogR\bwatchdog\x12\x18\n" +
 	"\aversion\x18\x0e \x01(\tR\aversion\x12G\n" +
-	"\x0fwatchdog_policy\x18\x0f \x01(\v2\x1e.picket.peer.v1.WatchdogPolicyR\x0ewatchdogPolicy\"\xb2\x02\n" +
+	"\x0fwatchdog_policy\x18\x0f \x01(\v2\x1e.picket.peer.v1.WatchdogPolicyR\x0ewatchdogPolicy\x121\n" +
+	"\apromise\x18\x10 \x01(\v2\x17.picket.peer.v1.PromiseR\apromise\x128\n" +
+	"\n" +
+	"reset_left\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\tresetLeft\x126\n" +
+	"\tendpoints\x18\x12 \x03(\v2\x18.picket.peer.v1.EndpointR\tendpoints\x120\n" +
+	"\aquorums\x18\x13 \x03(\v2\x16.picket.peer.v1.QuorumR\aquorums\x12/\n" +
+	"\aentries\x18\x14 \x03(\v2\x15.picket.peer.v1.EntryR\aentries\x12\x18\n" +
+	"\arefutes\x18\x15 \x01(\tR\arefutes\x129\n" +
+	"\n" +
+	"conditions\x18\x16 \x03(\v2\x19.picket.peer.v1.ConditionR\n" +
+	"conditions\x128\n" +
+	"\n" +
+	"lost_after\x18\x17 \x01(\v2\x19.google.protobuf.DurationR\tlostAfter\x126\n" +
+	"\tdecisions\x18\x18 \x03(\v2\x18.picket.peer.v1.DecisionR\tdecisions\"\xde\x01\n" +
+	"\aPromise\x126\n" +
+	"\troll_life\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\brollLife\x126\n" +
+	"\tpet_delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bpetDelay\x123\n" +
+	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x14\n" +
+	"\x05kappa\x18\x04 \x01(\x05R\x05kappa\x12\x18\n" +
+	"\aungated\x18\x05 \x01(\x05R\aungated\"\xd6\x01\n" +
+	"\bEndpoint\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x125\n" +
+	"\banswered\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\banswered\x128\n" +
+	"\n" +
+	"round_trip\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\troundTrip\x121\n" +
+	"\x06failed\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06failed\x12\x14\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\"\x8a\x01\n" +
+	"\x06Quorum\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x03R\x05epoch\x12\x1a\n" +
+	"\bretiring\x18\x02 \x01(\bR\bretiring\x12\x1c\n" +
+	"\twitnesses\x18\x03 \x01(\x05R\twitnesses\x12\x16\n" +
+	"\x06needed\x18\x04 \x01(\x05R\x06needed\x12\x18\n" +
+	"\areached\x18\x05 \x01(\x05R\areached\"9\n" +
+	"\tCondition\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\xb2\x02\n" +
 	"\x0eWatchdogPolicy\x12\x16\n" +
 	"\x06prefer\x18\x01 \x01(\tR\x06prefer\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x18\n" +
@@ -1620,7 +2207,7 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\boutlives\x18\x04 \x01(\bR\boutlives\x12<\n" +
 	"\freal_timeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vrealTimeout\x126\n" +
 	"\tpet_delay\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\bpetDelay\x12D\n" +
-	"\x10shutdown_timeout\x18\a \x01(\v2\x19.google.protobuf.DurationR\x0fshutdownTimeout\"\xaa\x02\n" +
+	"\x10shutdown_timeout\x18\a \x01(\v2\x19.google.protobuf.DurationR\x0fshutdownTimeout\"\xd7\x04\n" +
 	"\n" +
 	"PeerStatus\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1c\n" +
@@ -1629,9 +2216,24 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\awitness\x18\x04 \x01(\bR\awitness\x12\x12\n" +
 	"\x04lost\x18\x05 \x01(\bR\x04lost\x122\n" +
 	"\aout_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x06outAge\x120\n" +
-	"\x06in_age\x18\a \x01(\v2\x19.google.protobuf.DurationR\x05inAge\x128\n" +
-	"\n" +
-	"round_trip\x18\b \x01(\v2\x19.google.protobuf.DurationR\troundTrip\"\xc6\x02\n" +
+	"\x06in_age\x18\a \x01(\v2\x19.google.protobuf.DurationR\x05inAge\x12\x16\n" +
+	"\x06caller\x18\b \x01(\bR\x06caller\x124\n" +
+	"\bheard_us\x18\t \x01(\v2\x19.google.protobuf.DurationR\aheardUs\x12/\n" +
+	"\x05since\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\x05since\x12+\n" +
+	"\x05pings\x18\v \x01(\v2\x15.picket.peer.v1.PingsR\x05pings\x124\n" +
+	"\broll_age\x18\f \x01(\v2\x19.google.protobuf.DurationR\arollAge\x12\x1f\n" +
+	"\vroll_serial\x18\r \x01(\x03R\n" +
+	"rollSerial\x12\x17\n" +
+	"\aboot_id\x18\x0e \x01(\tR\x06bootId\x12\x14\n" +
+	"\x05error\x18\x0f \x01(\tR\x05error\x123\n" +
+	"\areached\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\areached\"\xb6\x01\n" +
+	"\x05Pings\x12\x12\n" +
+	"\x04sent\x18\x01 \x01(\x05R\x04sent\x12\x12\n" +
+	"\x04lost\x18\x02 \x01(\x05R\x04lost\x12+\n" +
+	"\x03p50\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03p50\x12+\n" +
+	"\x03p95\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03p95\x12+\n" +
+	"\x03p99\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x03p99\"\xfd\x03\n" +
 	"\bWatchdog\x12\x16\n" +
 	"\x06driver\x18\x01 \x01(\tR\x06driver\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x123\n" +
@@ -1644,15 +2246,23 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"last_error\x18\b \x01(\tR\tlastError\x12\x1a\n" +
 	"\bverified\x18\t \x01(\bR\bverified\x12\x1b\n" +
 	"\tself_test\x18\n" +
-	" \x01(\tR\bselfTest\"\f\n" +
-	"\n" +
-	"WhyRequest\"B\n" +
-	"\bWhyReply\x126\n" +
-	"\tdecisions\x18\x01 \x03(\v2\x18.picket.peer.v1.DecisionR\tdecisions\"_\n" +
+	" \x01(\tR\bselfTest\x12\x16\n" +
+	"\x06device\x18\v \x01(\tR\x06device\x12<\n" +
+	"\freal_timeout\x18\f \x01(\v2\x19.google.protobuf.DurationR\vrealTimeout\x12\x1c\n" +
+	"\treachable\x18\r \x01(\bR\treachable\x12\x1a\n" +
+	"\boutlives\x18\x0e \x01(\bR\boutlives\x12%\n" +
+	"\x0eholder_version\x18\x0f \x01(\tR\rholderVersion\"\xb5\x02\n" +
 	"\bDecision\x12+\n" +
 	"\x03age\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x03age\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x12\n" +
-	"\x04what\x18\x03 \x01(\tR\x04what\"'\n" +
+	"\x04what\x18\x03 \x01(\tR\x04what\x12\x14\n" +
+	"\x05phase\x18\x04 \x01(\tR\x05phase\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x19\n" +
+	"\broll_via\x18\x06 \x01(\tR\arollVia\x12\x1f\n" +
+	"\vroll_serial\x18\a \x01(\x03R\n" +
+	"rollSerial\x124\n" +
+	"\broll_age\x18\b \x01(\v2\x19.google.protobuf.DurationR\arollAge\x124\n" +
+	"\bpet_left\x18\t \x01(\v2\x19.google.protobuf.DurationR\apetLeft\"'\n" +
 	"\x0fSelfTestRequest\x12\x14\n" +
 	"\x05begin\x18\x01 \x01(\bR\x05begin\"\xbc\x01\n" +
 	"\rSelfTestReply\x12-\n" +
@@ -1666,10 +2276,9 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x04what\x18\x03 \x01(\tR\x04what2\xa4\x01\n" +
 	"\x04Peer\x12M\n" +
 	"\tHeartbeat\x12 .picket.peer.v1.HeartbeatRequest\x1a\x1e.picket.peer.v1.HeartbeatReply\x12M\n" +
-	"\tStatement\x12 .picket.peer.v1.StatementRequest\x1a\x1e.picket.peer.v1.StatementReply2\xd6\x01\n" +
+	"\tStatement\x12 .picket.peer.v1.StatementRequest\x1a\x1e.picket.peer.v1.StatementReply2\x99\x01\n" +
 	"\x05Admin\x12D\n" +
-	"\x06Status\x12\x1d.picket.peer.v1.StatusRequest\x1a\x1b.picket.peer.v1.StatusReply\x12;\n" +
-	"\x03Why\x12\x1a.picket.peer.v1.WhyRequest\x1a\x18.picket.peer.v1.WhyReply\x12J\n" +
+	"\x06Status\x12\x1d.picket.peer.v1.StatusRequest\x1a\x1b.picket.peer.v1.StatusReply\x12J\n" +
 	"\bSelfTest\x12\x1f.picket.peer.v1.SelfTestRequest\x1a\x1d.picket.peer.v1.SelfTestReplyB3Z1github.com/picket-dev/picket/proto/peer/v1;peerv1b\x06proto3"
 
 var (
@@ -1685,7 +2294,7 @@ func file_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_peer_v1_peer_proto_goTypes = []any{
 	(Entry_State)(0),            // 0: picket.peer.v1.Entry.State
 	(*HeartbeatRequest)(nil),    // 1: picket.peer.v1.HeartbeatRequest
@@ -1700,65 +2309,89 @@ var file_peer_v1_peer_proto_goTypes = []any{
 	(*Entry)(nil),               // 10: picket.peer.v1.Entry
 	(*StatusRequest)(nil),       // 11: picket.peer.v1.StatusRequest
 	(*StatusReply)(nil),         // 12: picket.peer.v1.StatusReply
-	(*WatchdogPolicy)(nil),      // 13: picket.peer.v1.WatchdogPolicy
-	(*PeerStatus)(nil),          // 14: picket.peer.v1.PeerStatus
-	(*Watchdog)(nil),            // 15: picket.peer.v1.Watchdog
-	(*WhyRequest)(nil),          // 16: picket.peer.v1.WhyRequest
-	(*WhyReply)(nil),            // 17: picket.peer.v1.WhyReply
-	(*Decision)(nil),            // 18: picket.peer.v1.Decision
-	(*SelfTestRequest)(nil),     // 19: picket.peer.v1.SelfTestRequest
-	(*SelfTestReply)(nil),       // 20: picket.peer.v1.SelfTestReply
-	(*Check)(nil),               // 21: picket.peer.v1.Check
-	(*durationpb.Duration)(nil), // 22: google.protobuf.Duration
+	(*Promise)(nil),             // 13: picket.peer.v1.Promise
+	(*Endpoint)(nil),            // 14: picket.peer.v1.Endpoint
+	(*Quorum)(nil),              // 15: picket.peer.v1.Quorum
+	(*Condition)(nil),           // 16: picket.peer.v1.Condition
+	(*WatchdogPolicy)(nil),      // 17: picket.peer.v1.WatchdogPolicy
+	(*PeerStatus)(nil),          // 18: picket.peer.v1.PeerStatus
+	(*Pings)(nil),               // 19: picket.peer.v1.Pings
+	(*Watchdog)(nil),            // 20: picket.peer.v1.Watchdog
+	(*Decision)(nil),            // 21: picket.peer.v1.Decision
+	(*SelfTestRequest)(nil),     // 22: picket.peer.v1.SelfTestRequest
+	(*SelfTestReply)(nil),       // 23: picket.peer.v1.SelfTestReply
+	(*Check)(nil),               // 24: picket.peer.v1.Check
+	(*durationpb.Duration)(nil), // 25: google.protobuf.Duration
 }
 var file_peer_v1_peer_proto_depIdxs = []int32{
 	2,  // 0: picket.peer.v1.HeartbeatRequest.self_test:type_name -> picket.peer.v1.SelfTest
-	22, // 1: picket.peer.v1.SelfTest.pet_age:type_name -> google.protobuf.Duration
+	25, // 1: picket.peer.v1.SelfTest.pet_age:type_name -> google.protobuf.Duration
 	5,  // 2: picket.peer.v1.HeartbeatReply.relay:type_name -> picket.peer.v1.Relay
-	22, // 3: picket.peer.v1.HeartbeatReply.heard_you:type_name -> google.protobuf.Duration
+	25, // 3: picket.peer.v1.HeartbeatReply.heard_you:type_name -> google.protobuf.Duration
 	4,  // 4: picket.peer.v1.HeartbeatReply.silence:type_name -> picket.peer.v1.Silence
-	22, // 5: picket.peer.v1.Silence.lasted:type_name -> google.protobuf.Duration
-	22, // 6: picket.peer.v1.Silence.gap:type_name -> google.protobuf.Duration
+	25, // 5: picket.peer.v1.Silence.lasted:type_name -> google.protobuf.Duration
+	25, // 6: picket.peer.v1.Silence.gap:type_name -> google.protobuf.Duration
 	8,  // 7: picket.peer.v1.Relay.roll:type_name -> picket.peer.v1.Roll
-	22, // 8: picket.peer.v1.Relay.age:type_name -> google.protobuf.Duration
+	25, // 8: picket.peer.v1.Relay.age:type_name -> google.protobuf.Duration
 	8,  // 9: picket.peer.v1.StatementReply.roll:type_name -> picket.peer.v1.Roll
 	9,  // 10: picket.peer.v1.Roll.epochs:type_name -> picket.peer.v1.Epoch
 	10, // 11: picket.peer.v1.Roll.entries:type_name -> picket.peer.v1.Entry
-	22, // 12: picket.peer.v1.Roll.poll_every:type_name -> google.protobuf.Duration
+	25, // 12: picket.peer.v1.Roll.poll_every:type_name -> google.protobuf.Duration
 	0,  // 13: picket.peer.v1.Entry.state:type_name -> picket.peer.v1.Entry.State
-	22, // 14: picket.peer.v1.StatusReply.pet_left:type_name -> google.protobuf.Duration
-	22, // 15: picket.peer.v1.StatusReply.roll_age:type_name -> google.protobuf.Duration
-	14, // 16: picket.peer.v1.StatusReply.peers:type_name -> picket.peer.v1.PeerStatus
-	15, // 17: picket.peer.v1.StatusReply.watchdog:type_name -> picket.peer.v1.Watchdog
-	13, // 18: picket.peer.v1.StatusReply.watchdog_policy:type_name -> picket.peer.v1.WatchdogPolicy
-	22, // 19: picket.peer.v1.WatchdogPolicy.real_timeout:type_name -> google.protobuf.Duration
-	22, // 20: picket.peer.v1.WatchdogPolicy.pet_delay:type_name -> google.protobuf.Duration
-	22, // 21: picket.peer.v1.WatchdogPolicy.shutdown_timeout:type_name -> google.protobuf.Duration
-	22, // 22: picket.peer.v1.PeerStatus.out_age:type_name -> google.protobuf.Duration
-	22, // 23: picket.peer.v1.PeerStatus.in_age:type_name -> google.protobuf.Duration
-	22, // 24: picket.peer.v1.PeerStatus.round_trip:type_name -> google.protobuf.Duration
-	22, // 25: picket.peer.v1.Watchdog.timeout:type_name -> google.protobuf.Duration
-	22, // 26: picket.peer.v1.Watchdog.worst_pet_delay:type_name -> google.protobuf.Duration
-	18, // 27: picket.peer.v1.WhyReply.decisions:type_name -> picket.peer.v1.Decision
-	22, // 28: picket.peer.v1.Decision.age:type_name -> google.protobuf.Duration
-	21, // 29: picket.peer.v1.SelfTestReply.checks:type_name -> picket.peer.v1.Check
-	22, // 30: picket.peer.v1.SelfTestReply.timeout:type_name -> google.protobuf.Duration
-	22, // 31: picket.peer.v1.SelfTestReply.within:type_name -> google.protobuf.Duration
-	1,  // 32: picket.peer.v1.Peer.Heartbeat:input_type -> picket.peer.v1.HeartbeatRequest
-	6,  // 33: picket.peer.v1.Peer.Statement:input_type -> picket.peer.v1.StatementRequest
-	11, // 34: picket.peer.v1.Admin.Status:input_type -> picket.peer.v1.StatusRequest
-	16, // 35: picket.peer.v1.Admin.Why:input_type -> picket.peer.v1.WhyRequest
-	19, // 36: picket.peer.v1.Admin.SelfTest:input_type -> picket.peer.v1.SelfTestRequest
-	3,  // 37: picket.peer.v1.Peer.Heartbeat:output_type -> picket.peer.v1.HeartbeatReply
-	7,  // 38: picket.peer.v1.Peer.Statement:output_type -> picket.peer.v1.StatementReply
-	12, // 39: picket.peer.v1.Admin.Status:output_type -> picket.peer.v1.StatusReply
-	17, // 40: picket.peer.v1.Admin.Why:output_type -> picket.peer.v1.WhyReply
-	20, // 41: picket.peer.v1.Admin.SelfTest:output_type -> picket.peer.v1.SelfTestReply
-	37, // [37:42] is the sub-list for method output_type
-	32, // [32:37] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	25, // 14: picket.peer.v1.StatusReply.pet_left:type_name -> google.protobuf.Duration
+	25, // 15: picket.peer.v1.StatusReply.roll_age:type_name -> google.protobuf.Duration
+	18, // 16: picket.peer.v1.StatusReply.peers:type_name -> picket.peer.v1.PeerStatus
+	20, // 17: picket.peer.v1.StatusReply.watchdog:type_name -> picket.peer.v1.Watchdog
+	17, // 18: picket.peer.v1.StatusReply.watchdog_policy:type_name -> picket.peer.v1.WatchdogPolicy
+	13, // 19: picket.peer.v1.StatusReply.promise:type_name -> picket.peer.v1.Promise
+	25, // 20: picket.peer.v1.StatusReply.reset_left:type_name -> google.protobuf.Duration
+	14, // 21: picket.peer.v1.StatusReply.endpoints:type_name -> picket.peer.v1.Endpoint
+	15, // 22: picket.peer.v1.StatusReply.quorums:type_name -> picket.peer.v1.Quorum
+	10, // 23: picket.peer.v1.StatusReply.entries:type_name -> picket.peer.v1.Entry
+	16, // 24: picket.peer.v1.StatusReply.conditions:type_name -> picket.peer.v1.Condition
+	25, // 25: picket.peer.v1.StatusReply.lost_after:type_name -> google.protobuf.Duration
+	21, // 26: picket.peer.v1.StatusReply.decisions:type_name -> picket.peer.v1.Decision
+	25, // 27: picket.peer.v1.Promise.roll_life:type_name -> google.protobuf.Duration
+	25, // 28: picket.peer.v1.Promise.pet_delay:type_name -> google.protobuf.Duration
+	25, // 29: picket.peer.v1.Promise.timeout:type_name -> google.protobuf.Duration
+	25, // 30: picket.peer.v1.Endpoint.answered:type_name -> google.protobuf.Duration
+	25, // 31: picket.peer.v1.Endpoint.round_trip:type_name -> google.protobuf.Duration
+	25, // 32: picket.peer.v1.Endpoint.failed:type_name -> google.protobuf.Duration
+	25, // 33: picket.peer.v1.WatchdogPolicy.real_timeout:type_name -> google.protobuf.Duration
+	25, // 34: picket.peer.v1.WatchdogPolicy.pet_delay:type_name -> google.protobuf.Duration
+	25, // 35: picket.peer.v1.WatchdogPolicy.shutdown_timeout:type_name -> google.protobuf.Duration
+	25, // 36: picket.peer.v1.PeerStatus.out_age:type_name -> google.protobuf.Duration
+	25, // 37: picket.peer.v1.PeerStatus.in_age:type_name -> google.protobuf.Duration
+	25, // 38: picket.peer.v1.PeerStatus.heard_us:type_name -> google.protobuf.Duration
+	25, // 39: picket.peer.v1.PeerStatus.since:type_name -> google.protobuf.Duration
+	19, // 40: picket.peer.v1.PeerStatus.pings:type_name -> picket.peer.v1.Pings
+	25, // 41: picket.peer.v1.PeerStatus.roll_age:type_name -> google.protobuf.Duration
+	25, // 42: picket.peer.v1.PeerStatus.reached:type_name -> google.protobuf.Duration
+	25, // 43: picket.peer.v1.Pings.p50:type_name -> google.protobuf.Duration
+	25, // 44: picket.peer.v1.Pings.p95:type_name -> google.protobuf.Duration
+	25, // 45: picket.peer.v1.Pings.p99:type_name -> google.protobuf.Duration
+	25, // 46: picket.peer.v1.Watchdog.timeout:type_name -> google.protobuf.Duration
+	25, // 47: picket.peer.v1.Watchdog.worst_pet_delay:type_name -> google.protobuf.Duration
+	25, // 48: picket.peer.v1.Watchdog.real_timeout:type_name -> google.protobuf.Duration
+	25, // 49: picket.peer.v1.Decision.age:type_name -> google.protobuf.Duration
+	25, // 50: picket.peer.v1.Decision.roll_age:type_name -> google.protobuf.Duration
+	25, // 51: picket.peer.v1.Decision.pet_left:type_name -> google.protobuf.Duration
+	24, // 52: picket.peer.v1.SelfTestReply.checks:type_name -> picket.peer.v1.Check
+	25, // 53: picket.peer.v1.SelfTestReply.timeout:type_name -> google.protobuf.Duration
+	25, // 54: picket.peer.v1.SelfTestReply.within:type_name -> google.protobuf.Duration
+	1,  // 55: picket.peer.v1.Peer.Heartbeat:input_type -> picket.peer.v1.HeartbeatRequest
+	6,  // 56: picket.peer.v1.Peer.Statement:input_type -> picket.peer.v1.StatementRequest
+	11, // 57: picket.peer.v1.Admin.Status:input_type -> picket.peer.v1.StatusRequest
+	22, // 58: picket.peer.v1.Admin.SelfTest:input_type -> picket.peer.v1.SelfTestRequest
+	3,  // 59: picket.peer.v1.Peer.Heartbeat:output_type -> picket.peer.v1.HeartbeatReply
+	7,  // 60: picket.peer.v1.Peer.Statement:output_type -> picket.peer.v1.StatementReply
+	12, // 61: picket.peer.v1.Admin.Status:output_type -> picket.peer.v1.StatusReply
+	23, // 62: picket.peer.v1.Admin.SelfTest:output_type -> picket.peer.v1.SelfTestReply
+	59, // [59:63] is the sub-list for method output_type
+	55, // [55:59] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_peer_v1_peer_proto_init() }
@@ -1772,7 +2405,7 @@ func file_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_v1_peer_proto_rawDesc), len(file_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

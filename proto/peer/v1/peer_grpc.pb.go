@@ -172,7 +172,6 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 
 const (
 	Admin_Status_FullMethodName   = "/picket.peer.v1.Admin/Status"
-	Admin_Why_FullMethodName      = "/picket.peer.v1.Admin/Why"
 	Admin_SelfTest_FullMethodName = "/picket.peer.v1.Admin/SelfTest"
 )
 
@@ -182,10 +181,9 @@ const (
 //
 // Admin is served on a unix socket to the CLI of the same node.
 type AdminClient interface {
-	// Status returns what the agent knows and what it would do next.
+	// Status returns what the agent knows, what it decided and what it would do
+	// next. It is all that the CLI's screens show.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusReply, error)
-	// Why returns the log of the core's decisions, oldest first.
-	Why(ctx context.Context, in *WhyRequest, opts ...grpc.CallOption) (*WhyReply, error)
 	// SelfTest checks whether the watchdog can be tested, and begins the test if
 	// it was asked to: the node is then reset by its watchdog.
 	SelfTest(ctx context.Context, in *SelfTestRequest, opts ...grpc.CallOption) (*SelfTestReply, error)
@@ -209,16 +207,6 @@ func (c *adminClient) Status(ctx context.Context, in *StatusRequest, opts ...grp
 	return out, nil
 }
 
-func (c *adminClient) Why(ctx context.Context, in *WhyRequest, opts ...grpc.CallOption) (*WhyReply, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(WhyReply)
-	err := c.cc.Invoke(ctx, Admin_Why_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 func (c *adminClient) SelfTest(ctx context.Context, in *SelfTestRequest, opts ...grpc.CallOption) (*SelfTestReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SelfTestReply)
@@ -235,10 +223,9 @@ func (c *adminClient) SelfTest(ctx context.Context, in *SelfTestRequest, opts ..
 //
 // Admin is served on a unix socket to the CLI of the same node.
 type AdminServer interface {
-	// Status returns what the agent knows and what it would do next.
+	// Status returns what the agent knows, what it decided and what it would do
+	// next. It is all that the CLI's screens show.
 	Status(context.Context, *StatusRequest) (*StatusReply, error)
-	// Why returns the log of the core's decisions, oldest first.
-	Why(context.Context, *WhyRequest) (*WhyReply, error)
 	// SelfTest checks whether the watchdog can be tested, and begins the test if
 	// it was asked to: the node is then reset by its watchdog.
 	SelfTest(context.Context, *SelfTestRequest) (*SelfTestReply, error)
@@ -254,9 +241,6 @@ type UnimplementedAdminServer struct{}
 
 func (UnimplementedAdminServer) Status(context.Context, *StatusRequest) (*StatusReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
-}
-func (UnimplementedAdminServer) Why(context.Context, *WhyRequest) (*WhyReply, error) {
-	return nil, status.Error(codes.Unimplemented, "method Why not implemented")
 }
 func (UnimplementedAdminServer) SelfTest(context.Context, *SelfTestRequest) (*SelfTestReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method SelfTest not implemented")
@@ -300,24 +284,6 @@ func _Admin_Status_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
-func _Admin_Why_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(WhyRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(AdminServer).Why(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Admin_Why_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(AdminServer).Why(ctx, req.(*WhyRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
 func _Admin_SelfTest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SelfTestRequest)
 	if err := dec(in); err != nil {
@@ -346,10 +312,6 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Status",
 			Handler:    _Admin_Status_Handler,
-		},
-		{
-			MethodName: "Why",
-			Handler:    _Admin_Why_Handler,
 		},
 		{
 			MethodName: "SelfTest",

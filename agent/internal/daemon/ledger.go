@@ -1,0 +1,172 @@
+package daemon
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/picket-dev/picket/agent/internal/kube"
+	"github.com/picket-dev/picket/agent/internal/peer"
+	"github.com/picket-dev/picket/proto/timing"
+)
+
+// A ledger keeps what came of the agent's questions, for people: nothing is
+// decided by it. The zero ledger is empty and ready.
+type ledger struct {
+	mu    sync.Mutex
+	peers map[string]*trace
+	api   map[string]contact
+}
+
+// A trace is what is known of one peer. All instants are on this host's clocks.
+type trace struct {
+	pings window
+	// first and last bound the time in which it answered without a silence that
+	// counts as lost.
+	first, last timing.Instant
+	reached     timing.Instant // its last answer to anything
+	heardUs     timing.Instant // when it last got an answer from this agent
+	rollSent    timing.Instant // of the roll that it held when it last answered
+	rollSerial  int64
+	boot        string
+	err         string
+}
+
+// A contact is how an API endpoint fared with the questions for the Roll.
+type contact struct {
+	answered timing.Instant // when the last answered question was sent
+	took     time.Duration
+	failed   timing.Instant
+	err      string
+}
+
+// beat enters a ping's outcome. A neighbour that was silent for lostAfter began
+// anew with its next answer.
+func (l *ledger) beat(b peer.Beat, now timing.Instant, lostAfter time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.trace(b.Node)
+	if b.Err != nil {
+		t.pings.add(unanswered)
+		t.err = b.Err.Error()
+		return
+	}
+	t.pings.add(b.Reply.RTT)
+	t.err = ""
+	if t.last.IsZero() || t.last.Age(now) > lostAfter {
+		t.first = now
+	}
+	t.last, t.reached = now, now
+	t.boot, t.heardUs = b.Reply.Boot, b.Reply.HeardYou
+	t.rollSent, t.rollSerial = timing.Instant{}, 0
+	if r := b.Reply.Relay; r != nil {
+		t.rollSent, t.rollSerial = r.Sent, r.Roll.Serial
+	}
+}
+
+// testimony enters a witness's answer.
+func (l *ledger) testimony(t peer.Testimony, now timing.Instant) {
+	if t.Err != nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.trace(t.Witness).reached = now
+}
+
+// reading enters the outcome of one question for the Roll.
+func (l *ledger) reading(r kube.Reading, now timing.Instant) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.api == nil {
+		l.api = make(map[string]contact)
+	}
+	c := l.api[r.Endpoint]
+	if r.Err != nil {
+		c.failed, c.err = now, r.Err.Error()
+	} else {
+		c.answered, c.took = r.Sent, r.Sent.Age(now)
+	}
+	l.api[r.Endpoint] = c
+}
+
+// keep forgets all peers but these.
+func (l *ledger) keep(p peer.Peers) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for node := range l.peers {
+		is := func(p peer.Peer) bool { return p.Node == node }
+		if !slices.ContainsFunc(p.Neighbours, is) && !slices.ContainsFunc(p.Witnesses, is) {
+			delete(l.peers, node)
+		}
+	}
+}
+
+// peer returns what is known of one.
+func (l *ledger) peer(node string) trace {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t := l.peers[node]; t != nil {
+		return *t
+	}
+	return trace{}
+}
+
+// contacts returns what is known of each API endpoint that was asked.
+func (l *ledger) contacts() map[string]contact {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.api)
+}
+
+func (l *ledger) trace(node string) *trace {
+	if l.peers == nil {
+		l.peers = make(map[string]*trace)
+	}
+	if l.peers[node] == nil {
+		l.peers[node] = &trace{}
+	}
+	return l.peers[node]
+}
+
+// windowSize is how many pings a window holds: a minute's worth under the
+// profiles we have.
+const windowSize = 120
+
+// unanswered is the round trip of a ping that got no answer.
+const unanswered time.Duration = -1
+
+// A window holds the outcomes of the newest pings.
+type window struct {
+	trips [windowSize]time.Duration
+	next  int
+	full  bool
+}
+
+func (w *window) add(trip time.Duration) {
+	w.trips[w.next] = trip
+	w.next = (w.next + 1) % windowSize
+	w.full = w.full || w.next == 0
+}
+
+// counts returns how many pings there are, how many of them went unanswered, and
+// the round trips of the others in order of their length.
+func (w *window) counts() (sent, lost int, trips []time.Duration) {
+	sent = w.next
+	if w.full {
+		sent = windowSize
+	}
+	trips = slices.Clone(w.trips[:sent])
+	slices.Sort(trips)
+	for lost < sent && trips[lost] == unanswered {
+		lost++
+	}
+	return sent, lost, trips[lost:]
+}
+
+// percentile returns the p-th percentile by the nearest rank; trips is sorted
+// and not empty.
+func percentile(trips []time.Duration, p int) time.Duration {
+	return trips[max((len(trips)*p+99)/100, 1)-1]
+}
