@@ -8,8 +8,9 @@ type Attachments struct {
 	// Known says that all of it could be read. Unset, nothing is stale, and
 	// nothing is Clean either.
 	Known bool
-	// Volumes are all PersistentVolumes that name one of the host's devices,
-	// or that the host's metadata name, attached or not; others may be there.
+	// Volumes are all that are attached to this node, and of the others at
+	// least the PersistentVolumes that name a device, a target or an image of the
+	// host, or that its metadata name.
 	Volumes []Attachment
 	// Pods are the UIDs of the pods that are bound to this node and have not
 	// been deleted.

@@ -66,6 +66,7 @@ type Mount struct {
 	ID, Parent int // unique on the host while mounted
 	Device     Number
 	Root       string // what of the file system is mounted; "/sdb" of a devtmpfs
+	Node       Number // of a devtmpfs' device node, bound for raw block: its device
 	Point      string // as its namespace sees it, without "//deleted"
 	Deleted    bool   // the mount point is unlinked: no path leads to it
 	FS         string // file system's type
@@ -102,7 +103,7 @@ const (
 // A Device is a block device.
 type Device struct {
 	Number Number
-	Name   string // the kernel's: sdb, dm-3, rbd0, rbd0p1
+	Name   string // the kernel's, as below /sys/block: sdb, dm-3, rbd0, rbd0p1
 	Kind   Kind
 	Map    string // device-mapper's name: mpatha; empty for others
 	// WWID tells the same unit from others whatever the kernel calls it: the
@@ -110,7 +111,9 @@ type Device struct {
 	// or none could be read.
 	WWID string
 	// Slaves are the devices directly below: of a partition its disk, of a loop
-	// device the block device that its backing file is. Holders follow from it.
+	// device the block device that its backing file is, none where that is an
+	// ordinary file. Holders follow from it. One that is gone may be named or
+	// not; one that is there and could not be read belongs in Unknown.
 	Slaves []Number
 	// InFlight counts requests that the device has not answered. Below 0: it
 	// could not be read, and counts as some.
