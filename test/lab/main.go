@@ -41,7 +41,7 @@ func commands() *cobra.Command {
 
 func flags(c *cobra.Command, o *options) {
 	c.Flags().IntVar(&o.Nodes, "nodes", o.Nodes, "number of virtual machines, 1.5 GiB of memory each")
-	c.Flags().StringVar(&o.Profile, "profile", o.Profile, "the timing: standard, fast, patient, or busy for a machine that works beside")
+	c.Flags().StringVar(&o.Profile, "profile", o.Profile, "the timing: busy, which bears with a slow machine, or standard, fast, patient")
 	c.Flags().StringVar(&o.Logs, "logs", o.Logs, "directory for what a failed scenario leaves; empty: one in the temporary directory")
 	c.Flags().BoolVar(&o.Bare, "bare", false, "bring up nodes without Picket")
 }

@@ -31,7 +31,7 @@ type options struct {
 }
 
 func defaults() options {
-	return options{Nodes: 3, Memory: 1536, Profile: "standard"}
+	return options{Nodes: 3, Memory: 1536, Profile: busy}
 }
 
 // Validate says what is wrong, and what to do.

@@ -94,8 +94,9 @@ func (l *lab) setProfile(ctx context.Context, profile string) error {
 // it gets: an emulated processor is some twenty times slower than a real one.
 const agentShare, labShare = `"cpu":"100m"`, `"cpu":"400m"`
 
-// busy is the lab's own profile, for a machine that does other work beside: what
-// stops a virtual machine for seconds is not Picket's to judge.
+// busy is the lab's own profile. Emulated processors share two real ones with the
+// control plane and with what else the machine does: what stops a virtual machine
+// for seconds is not Picket's to judge.
 const busy = "busy"
 
 // policy is what puts a profile in force on virtual machines.
