@@ -66,7 +66,7 @@ type Mount struct {
 	ID, Parent int // unique on the host while mounted
 	Device     Number
 	Root       string // what of the file system is mounted; "/sdb" of a devtmpfs
-	Node       Number // of a devtmpfs' device node, bound for raw block: its device
+	Node       Number // of a devtmpfs' device node, bound for raw block: its block device
 	Point      string // as its namespace sees it, without "//deleted"
 	Deleted    bool   // the mount point is unlinked: no path leads to it
 	FS         string // file system's type
