@@ -30,6 +30,29 @@ func (s *Screen) Line(cells ...Cell) {
 	s.Table(t)
 }
 
+// Row writes cells as they are, with one space between them, and no space at the
+// end of the line.
+func (s *Screen) Row(cells ...Cell) {
+	var b strings.Builder
+	spaces := 0
+	for i, c := range cells {
+		if i > 0 {
+			spaces++
+		}
+		bare := strings.Trim(c.Text, " ")
+		if bare == "" {
+			spaces += width(c.Text)
+			continue
+		}
+		left := len(c.Text) - len(strings.TrimLeft(c.Text, " "))
+		b.WriteString(strings.Repeat(" ", spaces+left))
+		b.WriteString(s.paint(Cell{bare, c.Tone}))
+		spaces = width(c.Text) - left - width(bare)
+	}
+	b.WriteByte('\n')
+	_, _ = io.WriteString(s.Out, b.String())
+}
+
 // Space writes an empty line.
 func (s *Screen) Space() { _, _ = io.WriteString(s.Out, "\n") }
 
