@@ -15,7 +15,7 @@ import (
 // waits until it runs. See command hog for the arguments.
 func (r *run) hog(ctx context.Context, n *node, args ...string) error {
 	name := "hog-" + args[0]
-	token, grace := false, int64(0)
+	token, grace := false, int64(1)
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: corev1.PodSpec{
@@ -52,7 +52,9 @@ func (r *run) hog(ctx context.Context, n *node, args ...string) error {
 	})
 }
 
-// slaughter ends all hogs of a node, and waits until they are gone.
+// slaughter ends all hogs of a node, and waits until they are gone: the pods, and
+// what they have left behind. A kubelet without a process ID to spare cannot end
+// them; the kernel can, all of a container at once.
 func (r *run) slaughter(ctx context.Context, n *node, names ...string) error {
 	pods := r.plane.Client().CoreV1().Pods(metav1.NamespaceDefault)
 	for _, name := range names {
@@ -61,19 +63,15 @@ func (r *run) slaughter(ctx context.Context, n *node, names ...string) error {
 		}
 	}
 	return eventually(ctx, 3*time.Minute, "the hogs to be gone", func(ctx context.Context) error {
+		err := r.sh(ctx, n, `hogs=$(grep -lz '^/hog' /proc/[0-9]*/cmdline)
+			for p in $(echo "$hogs" | head -n 3); do
+				c=$(cut -d: -f3 "${p%/cmdline}/cgroup"); [ -w "/sys/fs/cgroup$c/cgroup.kill" ] && echo 1 >"/sys/fs/cgroup$c/cgroup.kill"
+			done; [ -z "$hogs" ]`)
 		for _, name := range names {
-			_, err := pods.Get(ctx, "hog-"+name, metav1.GetOptions{})
-			if err == nil {
-				// A kubelet without a process ID to spare cannot end them: the
-				// kernel can, all of a container at once.
-				_ = r.sh(ctx, n, `for p in $(grep -lz '^/hog' /proc/[0-9]*/cmdline | head -n 3); do
-					c=$(cut -d: -f3 "${p%/cmdline}/cgroup"); [ -w "/sys/fs/cgroup$c/cgroup.kill" ] && echo 1 >"/sys/fs/cgroup$c/cgroup.kill"; done; true`)
-				return errors.New("hog-" + name + " is there")
-			}
-			if !apierrors.IsNotFound(err) {
-				return err
+			if _, got := pods.Get(ctx, "hog-"+name, metav1.GetOptions{}); !apierrors.IsNotFound(got) {
+				err = errors.Join(err, got, errors.New("hog-"+name+" is there"))
 			}
 		}
-		return nil
+		return err
 	})
 }

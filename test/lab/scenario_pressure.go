@@ -83,8 +83,12 @@ func fullDisk(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	err = r.sh(ctx, n, `fallocate -l "$(df --output=avail -B1 / | tail -n 1)" /filler || fallocate -l "$(($(df --output=avail -B1 / | tail -n 1) - 1048576))" /filler
-		dd if=/dev/zero of=/filler.rest bs=4k 2>/dev/null; df --output=avail -B1 / | tail -n 1 | grep -qx ' *0'`)
+	// What somebody else gives back meanwhile is filled as well.
+	err = eventually(ctx, time.Minute, "the disk to be full", func(ctx context.Context) error {
+		return r.sh(ctx, n, `avail() { df --output=avail -B1 / | tail -n 1; }
+			[ -e /filler ] || fallocate -l "$(avail)" /filler || fallocate -l "$(($(avail) - 1048576))" /filler
+			dd if=/dev/zero bs=4k 2>/dev/null >>/filler.rest; [ "$(avail)" -eq 0 ]`)
+	})
 	if err == nil {
 		r.say("the disk of %s is full", n.Name())
 		err = r.stays(ctx, 90*time.Second, "a node with a full disk", r.calm)
