@@ -42,7 +42,7 @@ func (a *admin) peers(now timing.Instant) []*peerv1.PeerStatus {
 	if v := a.d.verdict.Load(); v != nil {
 		lost = v.Status.Lost
 	}
-	heard := a.d.server.Heard()
+	heard, window := a.d.server.Heard(), reachWindow(*spec)
 	list := make([]*peerv1.PeerStatus, 0, len(all))
 	for node, s := range all {
 		s.Lost = slices.Contains(lost, node)
@@ -50,7 +50,9 @@ func (a *admin) peers(now timing.Instant) []*peerv1.PeerStatus {
 		if t, ok := a.d.client.Answered(node); ok {
 			s.OutAge = age(t, now)
 		}
-		a.d.seen.peer(node).show(s, now)
+		t := a.d.seen.peer(node)
+		t.show(s, now)
+		s.WithinReach = s.Witness && t.within(window, now)
 		list = append(list, s)
 	}
 	slices.SortFunc(list, func(x, y *peerv1.PeerStatus) int { return cmp.Compare(x.Node, y.Node) })
@@ -112,6 +114,11 @@ func reachWindow(s v1alpha1.NodeGuardSpec) time.Duration {
 	return 3*max(s.ProbeEvery.Duration, profile.RollInterval) + profile.LostAfter()
 }
 
+// within reports whether the peer has answered anything for so long.
+func (t trace) within(window time.Duration, now timing.Instant) bool {
+	return !t.reached.IsZero() && t.reached.Age(now) <= window
+}
+
 // quorums says of each epoch how many of its witnesses answer.
 func (a *admin) quorums(r roll.Roll, now timing.Instant) []*peerv1.Quorum {
 	spec := a.d.spec.Load()
@@ -123,8 +130,7 @@ func (a *admin) quorums(r roll.Roll, now timing.Instant) []*peerv1.Quorum {
 	for _, e := range r.Epochs {
 		q := &peerv1.Quorum{Epoch: e.Number, Retiring: e.Retiring, Witnesses: int32(len(e.Witnesses)), Needed: int32(e.Quorum())}
 		for _, w := range e.Witnesses {
-			t := a.d.seen.peer(w)
-			if w == a.d.config.Node || !t.reached.IsZero() && t.reached.Age(now) <= window {
+			if w == a.d.config.Node || a.d.seen.peer(w).within(window, now) {
 				q.Reached++
 			}
 		}

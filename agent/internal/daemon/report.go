@@ -20,7 +20,7 @@ import (
 func (a *admin) Status(_ context.Context, req *peerv1.StatusRequest) (*peerv1.StatusReply, error) {
 	now := clock.Now()
 	r := &peerv1.StatusReply{
-		Node: a.d.config.Node, BootId: a.d.machine.BootID, Version: a.d.version,
+		Node: a.d.config.Node, BootId: a.d.machine.BootID, Version: a.d.version, Addresses: a.d.config.addresses(),
 		Peers: a.peers(now), Endpoints: a.endpoints(now), WatchdogPolicy: a.d.watchdogPolicy(),
 		LostAfter: durationpb.New(a.d.profile().LostAfter()), Decisions: a.decisions(now, int(req.GetDecisions())),
 		Watchdog: a.watchdog(),
@@ -124,11 +124,23 @@ func next(v decide.Verdict, h *hold.Status, now timing.Instant) string {
 	}
 	switch v.Phase {
 	case decide.Armed, decide.Leaving:
-		left := -v.PetUntil.Age(now)
-		return "stays up; if API and peers vanish now, resets in " + left.Round(time.Second/10).String() + " at the latest, plus the watchdog's time if the agent hangs"
+		return nextOfArmed(v, -v.PetUntil.Age(now), now)
 	case decide.Latched:
 		return "resets"
 	case decide.Unarmed, decide.Arming, decide.PhaseUnknown:
 	}
 	return "stays up whatever happens, and cannot be fenced on time"
+}
+
+// nextOfArmed is next for a node that has so long left to pet.
+func nextOfArmed(v decide.Verdict, left time.Duration, now timing.Instant) string {
+	tenths := func(d time.Duration) string { return d.Round(time.Second / 10).String() }
+	if v.Relay != nil && v.Relay.Sent.Age(now) > left {
+		return "resets in " + tenths(left) + ", unless the API or enough peers call the roll"
+	}
+	text := "stays up; if API and peers vanish now, resets in " + tenths(left)
+	if v.Status.Promise.Armed {
+		text += ", or in " + tenths(left+alone(v.Status.Promise)) + " by the watchdog alone if the agent hangs too"
+	}
+	return text
 }

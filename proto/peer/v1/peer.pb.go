@@ -795,7 +795,9 @@ type StatusReply struct {
 	// After a silence of this length a neighbour counts as lost.
 	LostAfter *durationpb.Duration `protobuf:"bytes,23,opt,name=lost_after,json=lostAfter,proto3" json:"lost_after,omitempty"`
 	// The newest decisions, oldest first.
-	Decisions     []*Decision `protobuf:"bytes,24,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	Decisions []*Decision `protobuf:"bytes,24,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	// Where peers reach this agent, host:port, the preferred one first.
+	Addresses     []string `protobuf:"bytes,25,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -994,6 +996,13 @@ func (x *StatusReply) GetLostAfter() *durationpb.Duration {
 func (x *StatusReply) GetDecisions() []*Decision {
 	if x != nil {
 		return x.Decisions
+	}
+	return nil
+}
+
+func (x *StatusReply) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
 	}
 	return nil
 }
@@ -1414,7 +1423,9 @@ type PeerStatus struct {
 	// Why the last ping went unanswered; empty if it was answered.
 	Error string `protobuf:"bytes,15,opt,name=error,proto3" json:"error,omitempty"`
 	// Age of a witness's last answer to anything; absent if it has given none.
-	Reached       *durationpb.Duration `protobuf:"bytes,16,opt,name=reached,proto3" json:"reached,omitempty"`
+	Reached *durationpb.Duration `protobuf:"bytes,16,opt,name=reached,proto3" json:"reached,omitempty"`
+	// A witness that answered so lately that it counts as within reach (A7).
+	WithinReach   bool `protobuf:"varint,17,opt,name=within_reach,json=withinReach,proto3" json:"within_reach,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1559,6 +1570,13 @@ func (x *PeerStatus) GetReached() *durationpb.Duration {
 		return x.Reached
 	}
 	return nil
+}
+
+func (x *PeerStatus) GetWithinReach() bool {
+	if x != nil {
+		return x.WithinReach
+	}
+	return false
 }
 
 // Pings sums up the last pings to one peer.
@@ -2146,7 +2164,7 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x0fSTATE_SUSPECTED\x10\x01\x12\x12\n" +
 	"\x0eSTATE_WITHHELD\x10\x02\"-\n" +
 	"\rStatusRequest\x12\x1c\n" +
-	"\tdecisions\x18\x01 \x01(\x05R\tdecisions\"\xf2\a\n" +
+	"\tdecisions\x18\x01 \x01(\x05R\tdecisions\"\x90\b\n" +
 	"\vStatusReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x14\n" +
@@ -2177,7 +2195,8 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"conditions\x128\n" +
 	"\n" +
 	"lost_after\x18\x17 \x01(\v2\x19.google.protobuf.DurationR\tlostAfter\x126\n" +
-	"\tdecisions\x18\x18 \x03(\v2\x18.picket.peer.v1.DecisionR\tdecisions\"\xde\x01\n" +
+	"\tdecisions\x18\x18 \x03(\v2\x18.picket.peer.v1.DecisionR\tdecisions\x12\x1c\n" +
+	"\taddresses\x18\x19 \x03(\tR\taddresses\"\xde\x01\n" +
 	"\aPromise\x126\n" +
 	"\troll_life\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\brollLife\x126\n" +
 	"\tpet_delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bpetDelay\x123\n" +
@@ -2207,7 +2226,7 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\boutlives\x18\x04 \x01(\bR\boutlives\x12<\n" +
 	"\freal_timeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vrealTimeout\x126\n" +
 	"\tpet_delay\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\bpetDelay\x12D\n" +
-	"\x10shutdown_timeout\x18\a \x01(\v2\x19.google.protobuf.DurationR\x0fshutdownTimeout\"\xd7\x04\n" +
+	"\x10shutdown_timeout\x18\a \x01(\v2\x19.google.protobuf.DurationR\x0fshutdownTimeout\"\xfa\x04\n" +
 	"\n" +
 	"PeerStatus\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1c\n" +
@@ -2227,7 +2246,8 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"rollSerial\x12\x17\n" +
 	"\aboot_id\x18\x0e \x01(\tR\x06bootId\x12\x14\n" +
 	"\x05error\x18\x0f \x01(\tR\x05error\x123\n" +
-	"\areached\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\areached\"\xb6\x01\n" +
+	"\areached\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\areached\x12!\n" +
+	"\fwithin_reach\x18\x11 \x01(\bR\vwithinReach\"\xb6\x01\n" +
 	"\x05Pings\x12\x12\n" +
 	"\x04sent\x18\x01 \x01(\x05R\x04sent\x12\x12\n" +
 	"\x04lost\x18\x02 \x01(\x05R\x04lost\x12+\n" +

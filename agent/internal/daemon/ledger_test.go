@@ -1,0 +1,119 @@
+package daemon
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/picket-dev/picket/agent/internal/kube"
+	"github.com/picket-dev/picket/agent/internal/peer"
+	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
+	"github.com/picket-dev/picket/proto/roll"
+	"github.com/picket-dev/picket/proto/timing"
+)
+
+const silence = 2 * time.Second // counts as lost
+
+func second(s float64) timing.Instant {
+	return timing.At(time.Hour + time.Duration(s*float64(time.Second)))
+}
+
+func seconds(s float64) *durationpb.Duration {
+	return durationpb.New(time.Duration(s * float64(time.Second)))
+}
+
+// answer is an answer at that second, half a second after its ping.
+func answer(l *ledger, at float64) {
+	l.beat(peer.Beat{Node: "n2", Reply: peer.Reply{
+		Sent: second(at - 0.5), Node: "n2", Boot: "b2", RTT: time.Second / 2, HeardYou: second(at - 1),
+		Relay: &roll.Held{Roll: roll.Roll{Serial: 7}, Sent: second(at - 2)},
+	}}, second(at), silence)
+}
+
+func miss(l *ledger, at float64) {
+	l.beat(peer.Beat{Node: "n2", Err: errors.New("no route to host")}, second(at), silence)
+}
+
+func TestTheLedgerSaysHowAPeerIs(t *testing.T) {
+	answering := func(since float64, sent, lost int32, message string) *peerv1.PeerStatus {
+		half := seconds(0.5)
+		return &peerv1.PeerStatus{
+			HeardUs: seconds(2), Since: seconds(since), BootId: "b2", Error: message, Reached: seconds(1),
+			RollAge: seconds(3), RollSerial: 7,
+			Pings: &peerv1.Pings{Sent: sent, Lost: lost, P50: half, P95: half, P99: half},
+		}
+	}
+	lost := answering(2, 2, 1, "no route to host")
+	lost.Lost, lost.Reached, lost.HeardUs, lost.RollAge = true, seconds(2), seconds(3), seconds(4)
+	tests := []struct {
+		name string
+		lost bool
+		do   func(*ledger) // until second 10; asked at second 11
+		want *peerv1.PeerStatus
+	}{
+		{"never asked", false, func(*ledger) {}, &peerv1.PeerStatus{}},
+		{"answers", false, func(l *ledger) { answer(l, 8); answer(l, 10) }, answering(3, 2, 0, "")},
+		{"answers after a miss", false, func(l *ledger) { answer(l, 8.5); miss(l, 9); answer(l, 10) }, answering(2.5, 3, 1, "")},
+		{"answers after a silence", false, func(l *ledger) { answer(l, 2); answer(l, 10) }, answering(1, 2, 0, "")},
+		{"missed one", false, func(l *ledger) { answer(l, 10); miss(l, 10) }, answering(1, 2, 1, "no route to host")},
+		{"lost", true, func(l *ledger) { answer(l, 9); miss(l, 10) }, lost},
+		{"a witness only", false, func(l *ledger) { l.testimony(peer.Testimony{Witness: "n2"}, second(9)) }, &peerv1.PeerStatus{Reached: seconds(2)}},
+		{"a witness that fails", false, func(l *ledger) { l.testimony(peer.Testimony{Witness: "n2", Err: errors.New("x")}, second(9)) }, &peerv1.PeerStatus{}},
+		{"no neighbour any more", false, func(l *ledger) {
+			answer(l, 10)
+			l.keep(peer.Peers{Neighbours: []peer.Peer{{Node: "n3"}}})
+		}, &peerv1.PeerStatus{}},
+		{"a neighbour still", false, func(l *ledger) {
+			answer(l, 10)
+			l.keep(peer.Peers{Neighbours: []peer.Peer{{Node: "n2"}}})
+		}, answering(1, 1, 0, "")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var l ledger
+			tt.do(&l)
+			got := &peerv1.PeerStatus{Lost: tt.lost}
+			l.peer("n2").show(got, second(11))
+			if d := cmp.Diff(tt.want, got, protocmp.Transform()); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestTheLedgerKnowsEachEndpoint(t *testing.T) {
+	var l ledger
+	l.reading(kube.Reading{Endpoint: "https://a", Sent: second(1)}, second(1.5))
+	l.reading(kube.Reading{Endpoint: "https://b", Sent: second(2), Err: errors.New("refused")}, second(2.5))
+	l.reading(kube.Reading{Endpoint: "https://a", Sent: second(3), Err: errors.New("timed out")}, second(4))
+	want := map[string]contact{
+		"https://a": {answered: second(1), took: time.Second / 2, failed: second(4), err: "timed out"},
+		"https://b": {failed: second(2.5), err: "refused"},
+	}
+	if d := cmp.Diff(want, l.contacts(), cmp.AllowUnexported(contact{})); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+func TestAWindowHoldsTheNewestPings(t *testing.T) {
+	var w window
+	for range windowSize {
+		w.add(unanswered)
+	}
+	for i := range 100 {
+		w.add(time.Duration(i+1) * time.Millisecond)
+	}
+	sent, lost, trips := w.counts()
+	if sent != windowSize || lost != windowSize-100 {
+		t.Errorf("%d of %d are lost", lost, sent)
+	}
+	got := []time.Duration{percentile(trips, 50), percentile(trips, 95), percentile(trips, 99), percentile(trips[:1], 50)}
+	want := []time.Duration{50 * time.Millisecond, 95 * time.Millisecond, 99 * time.Millisecond, time.Millisecond}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("percentiles (-want +got):\n%s", d)
+	}
+}
