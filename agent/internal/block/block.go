@@ -52,9 +52,9 @@ type Device struct {
 // Inventory returns the devices of mounted volumes, sorted and once each; none
 // means Clean. With an error nothing is known, which is not Clean.
 func Inventory(c Config) ([]Device, error) {
-	mounts, err := mount.ParseMountInfo(c.MountInfo)
+	mounts, err := readMounts(c.MountInfo)
 	if err != nil {
-		return nil, fmt.Errorf("read mounts from %s: %w", c.MountInfo, err)
+		return nil, fmt.Errorf("%s: %w", c.MountInfo, err)
 	}
 	return inventory(c.KubeletRoots, mounts), nil
 }
@@ -71,7 +71,7 @@ func inventory(roots []string, mounts []mount.MountInfo) []Device {
 	var all []found
 	names := make(map[string]string) // by source
 	for _, m := range mounts {
-		f, ok := look(roots, m)
+		f, ok := volumeOf(roots, m)
 		if !ok {
 			continue
 		}
@@ -93,14 +93,13 @@ func inventory(roots []string, mounts []mount.MountInfo) []Device {
 	return slices.Compact(devices)
 }
 
-// look returns what a mount tells of a volume, if it belongs to one.
-func look(roots []string, m mount.MountInfo) (found, bool) {
+// volumeOf returns what a mount tells of a volume, if it belongs to one.
+func volumeOf(roots []string, m mount.MountInfo) (found, bool) {
 	if m.FsType == "tmpfs" || m.FsType == "ramfs" {
 		return found{}, false // secrets and the like: no storage is behind them
 	}
-	point := unescape(m.MountPoint)
 	for _, root := range roots {
-		below, ok := strings.CutPrefix(point, root+"/")
+		below, ok := strings.CutPrefix(m.MountPoint, root+"/")
 		if !ok {
 			continue
 		}
@@ -108,7 +107,7 @@ func look(roots []string, m mount.MountInfo) (found, bool) {
 		if !ok {
 			continue
 		}
-		path, source := devicePath(m, point)
+		path, source := devicePath(m)
 		return found{source: source, device: Device{Path: path, Volume: volume}, pod: pod}, true
 	}
 	return found{}, false
@@ -158,33 +157,13 @@ func pluginVolume(plugin string, p []string) string {
 
 // devicePath returns how to name what is mounted, and a key that all mounts of
 // the same thing share.
-func devicePath(m mount.MountInfo, point string) (path, source string) {
-	switch from := unescape(m.Source); {
+func devicePath(m mount.MountInfo) (path, source string) {
+	switch {
 	case m.FsType == "devtmpfs": // the device node itself, bound for raw block
-		path = "/dev" + unescape(m.Root)
+		path = "/dev" + m.Root
 		return path, path
-	case strings.HasPrefix(from, "/dev/"):
-		return from, from
+	case strings.HasPrefix(m.Source, "/dev/"):
+		return m.Source, m.Source
 	}
-	return point, fmt.Sprintf("%d:%d", m.Major, m.Minor)
+	return m.MountPoint, fmt.Sprintf("%d:%d", m.Major, m.Minor)
 }
-
-// unescape turns mountinfo's octal escapes (\040 for a space) into the bytes
-// that they stand for. What is no such escape stays as it is.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	out := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) && octal(s[i+1]) && s[i+1] <= '3' && octal(s[i+2]) && octal(s[i+3]) {
-			out = append(out, (s[i+1]-'0')<<6|(s[i+2]-'0')<<3|(s[i+3]-'0'))
-			i += 3
-			continue
-		}
-		out = append(out, s[i])
-	}
-	return string(out)
-}
-
-func octal(c byte) bool { return '0' <= c && c <= '7' }

@@ -1,0 +1,222 @@
+package block
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/picket-dev/picket/agent/teardown"
+)
+
+// rbds fills in what krbd has mapped. It leaves config_info alone, which shows
+// the key in clear, and what the kernel may have to ask the cluster for.
+func (l *look) rbds(nodes []node) []node {
+	byNumber := make(map[teardown.Number]int)
+	for i, n := range nodes {
+		byNumber[n.Number] = i
+	}
+	named := make(map[teardown.Number]bool)
+	for _, id := range numbers0(l.names(l.sys("bus/rbd/devices"))) {
+		d, err := l.rbd(id)
+		if err != nil {
+			l.note(fmt.Sprintf("rbd device %d", id), err)
+			continue
+		}
+		named[d.Number] = true
+		if i, ok := byNumber[d.Number]; ok && nodes[i].Kind == teardown.RBD {
+			d.Name, d.InFlight = nodes[i].Name, nodes[i].InFlight
+			nodes[i].Device = d
+			continue
+		}
+		// Its block device is gone already, and the mapping is not.
+		nodes = append(nodes, node{Device: d})
+	}
+	for i, n := range nodes {
+		if n.Kind == teardown.RBD && !named[n.Number] {
+			nodes[i].Kind = teardown.KindUnknown
+			l.noteDevice(n.Number, "image that "+n.Name+" maps", errors.New("the rbd bus does not list it"))
+		}
+	}
+	return nodes
+}
+
+// rbd reads one mapping.
+func (l *look) rbd(id int) (teardown.Device, error) {
+	dir := l.sys("bus/rbd/devices", strconv.Itoa(id))
+	text := func(name string) string { t, _ := l.attr(filepath.Join(dir, name)); return t }
+	d := teardown.Device{Name: fmt.Sprintf("rbd%d", id), Kind: teardown.RBD, ID: id, InFlight: -1}
+	number, err := parseNumber(text("major") + ":" + text("minor"))
+	if err != nil {
+		return d, err
+	}
+	d.Number = number
+	d.Client, err = parseClient(text("cluster_fsid"), text("client_id"), text("client_addr"))
+	if err != nil {
+		return d, err
+	}
+	d.Image = teardown.Image{
+		Cluster: d.Client.Cluster, Pool: text("pool"), Namespace: text("pool_ns"),
+		Name: text("name"), Snapshot: text("current_snap"),
+	}
+	if d.Image.Snapshot == "-" { // krbd's word for the image itself
+		d.Image.Snapshot = ""
+	}
+	if d.Image.Pool == "" || d.Image.Name == "" {
+		return d, errors.New("it has no pool, or no name")
+	}
+	return d, nil
+}
+
+// parseClient reads krbd's words for its client: client4123, and an address
+// such as 192.0.2.5:0/1234. Old kernels lack all but the first.
+func parseClient(fsid, id, address string) (teardown.Client, error) {
+	c := teardown.Client{Cluster: fsid}
+	number, ok := strings.CutPrefix(id, "client")
+	var err error
+	if c.ID, err = strconv.ParseUint(number, 10, 64); !ok || err != nil {
+		return c, fmt.Errorf("no client of Ceph: %.80q", id)
+	}
+	if address == "" {
+		return c, nil
+	}
+	c.Address, err = parseAddress(address)
+	return c, err
+}
+
+// parseAddress reads the address out of Ceph's address:port/nonce.
+func parseAddress(text string) (netip.Addr, error) {
+	endpoint, _, _ := strings.Cut(text, "/")
+	p, err := netip.ParseAddrPort(endpoint)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("no address of Ceph: %.80q", text)
+	}
+	return p.Addr().Unmap(), nil
+}
+
+// clients lists the instances of libceph that debugfs shows, but those of
+// CephFS. An instance of krbd can outlive the mapping that it was made for.
+func (l *look) clients(nodes []node) {
+	if !exists(l.sys("module/libceph")) && !exists(l.sys("bus/rbd")) {
+		l.inv.Clients, l.inv.ClientsKnown = []teardown.Client{}, true
+		return
+	}
+	root := l.sys("kernel/debug/ceph")
+	if !exists(root) {
+		return // debugfs is not mounted, or not for us
+	}
+	before := len(l.inv.Unknown)
+	l.inv.Clients = []teardown.Client{}
+	for _, name := range l.names(root) {
+		if exists(filepath.Join(root, name, "mdsc")) {
+			continue
+		}
+		fsid, id, _ := strings.Cut(name, ".")
+		c, err := parseClient(fsid, id, "")
+		if err != nil {
+			l.note(filepath.Join(root, name), err)
+			continue
+		}
+		for _, n := range nodes {
+			if n.Kind == teardown.RBD && n.Client.ID == c.ID && n.Client.Cluster == c.Cluster {
+				c.Address = n.Client.Address
+			}
+		}
+		if !c.Address.IsValid() {
+			c.Address = l.statusAddress(filepath.Join(root, name, "status"))
+		}
+		l.inv.Clients = append(l.inv.Clients, c)
+	}
+	l.inv.ClientsKnown = len(l.inv.Unknown) == before
+}
+
+// statusAddress reads the address from a client's status, which newer kernels
+// have; the invalid one where there is none.
+func (l *look) statusAddress(path string) netip.Addr {
+	text, _ := l.attr(path)
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line) // instance: client.4123 (2)192.0.2.5:0/1234
+		if len(fields) < 3 || fields[0] != "instance:" {
+			continue
+		}
+		_, address, _ := strings.Cut(fields[2], ")")
+		if a, err := parseAddress(address); err == nil {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+// parseNBD reads what rbd-nbd maps from its command line, and reports whether
+// it is rbd-nbd's at all.
+func parseNBD(cmdline string) (teardown.Image, bool) {
+	args := strings.Split(strings.TrimRight(cmdline, "\x00"), "\x00")
+	if filepath.Base(args[0]) != "rbd-nbd" {
+		return teardown.Image{}, false
+	}
+	i := slices.IndexFunc(args, func(a string) bool { return a == "map" || a == "attach" })
+	if i < 0 {
+		return teardown.Image{}, true
+	}
+	img := teardown.Image{Pool: "rbd"}
+	for i++; i < len(args); i++ {
+		switch flag, value, joined := strings.Cut(args[i], "="); {
+		case !strings.HasPrefix(flag, "-"):
+			parseSpec(args[i], &img)
+		case joined || !valued[flag]:
+			setImage(&img, flag, value)
+		case i+1 < len(args):
+			i++
+			setImage(&img, flag, args[i])
+		}
+	}
+	return img, true
+}
+
+// valued are rbd-nbd's options whose value is the next argument. One that is
+// missing here has its value taken for an image, which no metadata names then.
+var valued = map[string]bool{
+	"--pool": true, "-p": true, "--namespace": true, "--image": true, "--snap": true, "--device": true,
+	"--id": true, "--user": true, "--name": true, "-n": true, "-m": true, "--mon_host": true, "--keyfile": true,
+	"--keyring": true, "-k": true, "--conf": true, "-c": true, "--cluster": true, "--max_part": true,
+	"--nbds_max": true, "--timeout": true, "--io-timeout": true, "--reattach-timeout": true, "--cookie": true,
+	"--snap-id": true, "--log-file": true, "--options": true, "-o": true,
+}
+
+func setImage(img *teardown.Image, flag, value string) {
+	switch flag {
+	case "--pool", "-p":
+		img.Pool = value
+	case "--namespace":
+		img.Namespace = value
+	case "--image":
+		img.Name = value
+	case "--snap":
+		img.Snapshot = value
+	}
+}
+
+// parseSpec reads [pool/[namespace/]]image[@snapshot] into img.
+func parseSpec(spec string, img *teardown.Image) {
+	spec, img.Snapshot, _ = strings.Cut(spec, "@")
+	switch parts := strings.Split(spec, "/"); len(parts) {
+	case 1:
+		img.Name = parts[0]
+	case 2:
+		img.Pool, img.Name = parts[0], parts[1]
+	case 3:
+		img.Pool, img.Namespace, img.Name = parts[0], parts[1], parts[2]
+	}
+}
+
+// numbers0 returns those of the names that are numbers, 0 too, in order.
+func numbers0(names []string) []int {
+	all := numbers(names)
+	if slices.Contains(names, "0") {
+		all = append([]int{0}, all...)
+	}
+	return all
+}
