@@ -78,7 +78,7 @@ func (p *step) storm(f *Fence) string {
 	switch {
 	case withheld >= limit:
 		return fmt.Sprintf("StormGuard: %d nodes are withheld, at most %d may be at once", withheld, limit)
-	case f.Reason != PeersLost && deliberate > 0 && !p.lost[f.Status.Node].lost:
+	case f.Reason != PeersLost && deliberate > 0 && !p.lost(f.Status.Node):
 		return "StormGuard: another node that still answers is being rebooted"
 	case p.w.Nodes[f.Status.Node].ControlPlane && (away > 0 || masters-away-1 < masters/2+1):
 		return fmt.Sprintf("StormGuard: %d of %d control-plane nodes are away, one more would break etcd's majority", away, masters)

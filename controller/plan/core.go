@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/picket-dev/picket/controller/topology"
 	"github.com/picket-dev/picket/proto/roll"
 	"github.com/picket-dev/picket/proto/timing"
 )
@@ -21,27 +20,44 @@ type Config struct {
 // long as its leadership: a new leader starts with a new Core.
 type Core struct {
 	cfg     Config
-	trials  map[string]*trial // by fence ID
-	planned timing.Instant    // when Plan was last called
-	said    map[string]string // event key → message, so that it is said once
+	trials  map[string]*trial  // by fence ID
+	planned timing.Instant     // when Plan was last called
+	said    map[string]sayings // by node, so that each is said once
 	making  map[string]timing.Instant
 	over    map[string]timing.Instant // UID → since when a fence is known to have ended
 	named   map[string]bool           // IDs of fences that this leader gave and has not yet seen listed
 	history memory
 	change  change
-	rings   rings
 	stray   strays
+	roster
+	scratch scratch
 }
+
+// scratch is space that every step needs anew.
+type scratch struct {
+	fences     []Fence
+	open, byID map[string]*Fence
+	over       map[string]timing.Instant
+	stray      strays
+}
+
+// sayings are what people were told of a node last: reason → message.
+type sayings map[string]string
 
 // New returns a core that has seen nothing yet.
 func New(cfg Config) *Core {
 	return &Core{
 		cfg:    cfg,
 		trials: make(map[string]*trial),
-		said:   make(map[string]string),
+		said:   make(map[string]sayings),
 		making: make(map[string]timing.Instant),
 		named:  make(map[string]bool),
+		over:   make(map[string]timing.Instant),
 		stray:  make(strays),
+		scratch: scratch{
+			open: make(map[string]*Fence), byID: make(map[string]*Fence),
+			over: make(map[string]timing.Instant), stray: make(strays),
+		},
 	}
 }
 
@@ -51,20 +67,7 @@ const idle = time.Second
 // Plan returns what to do now, and when to call it again at the latest. The
 // world must have been read before now.
 func (c *Core) Plan(now timing.Instant, w World) ([]Action, timing.Instant) {
-	w.Fences = slices.Clone(w.Fences) // the world is the caller's
-	p := &step{
-		Core: c, now: now, w: w, wake: now.Add(idle),
-		names: slices.Sorted(maps.Keys(w.Nodes)),
-		nodes: make([]topology.Node, 0, len(w.Nodes)),
-		open:  make(map[string]*Fence),
-		byID:  make(map[string]*Fence),
-
-		overNow: make(map[string]timing.Instant),
-	}
-	for _, name := range p.names {
-		n := w.Nodes[name]
-		p.nodes = append(p.nodes, topology.Node{Name: n.Name, UID: n.UID, Domain: n.Domain, APIHost: n.ControlPlane})
-	}
+	p := c.begin(now, w)
 	c.noticeGap(p)
 	c.planned = now
 	if !p.readRoll() {
@@ -84,9 +87,22 @@ func (c *Core) Plan(now timing.Instant, w World) ([]Action, timing.Instant) {
 	return p.actions, p.wake
 }
 
+// begin makes a step of the world, which is the caller's and stays as it is.
+func (c *Core) begin(now timing.Instant, w World) *step {
+	s := &c.scratch
+	s.fences = append(s.fences[:0], w.Fences...)
+	w.Fences = s.fences
+	clear(s.open)
+	clear(s.byID)
+	clear(s.over)
+	clear(s.stray)
+	c.call(&w)
+	return &step{Core: c, now: now, w: w, wake: now.Add(idle), open: s.open, byID: s.byID}
+}
+
 // forget drops what was observed of fences that are gone.
 func (p *step) forget() {
-	p.over = p.overNow
+	p.over, p.scratch.over = p.scratch.over, p.over
 	maps.DeleteFunc(p.trials, func(id string, _ *trial) bool { return p.byID[id] == nil })
 	maps.DeleteFunc(p.named, func(id string, _ bool) bool { return p.byID[id] == nil })
 }
@@ -127,14 +143,9 @@ type step struct {
 	now     timing.Instant
 	wake    timing.Instant
 	w       World
-	names   []string          // of the nodes, sorted
-	nodes   []topology.Node   // the same, as topology sees them
 	next    Roll              // the Roll as it should become
 	open    map[string]*Fence // node → its open fence
 	byID    map[string]*Fence // by the ID in the Roll; of several, the oldest that is open
-	overNow map[string]timing.Instant
-	accuse  map[string][]string // node → who reports it lost, sorted
-	lost    map[string]verdict
 	actions []Action
 }
 
@@ -150,7 +161,7 @@ func (p *step) wakeAt(t timing.Instant) {
 
 // writeRoll emits the one write of the Roll that this step asks for.
 func (p *step) writeRoll() {
-	if sameRoll(p.next, *p.w.Roll) {
+	if sameRoll(&p.next, p.w.Roll) {
 		return
 	}
 	p.next.Serial = p.w.Roll.Serial + 1
@@ -160,7 +171,7 @@ func (p *step) writeRoll() {
 	p.do(PutRoll{Roll: p.next})
 }
 
-func sameRoll(a, b Roll) bool {
+func sameRoll(a, b *Roll) bool {
 	return a.History == b.History && a.Broken == b.Broken && a.PollEvery == b.PollEvery &&
 		slices.Equal(a.Entries, b.Entries) && slices.EqualFunc(a.Epochs, b.Epochs, func(x, y roll.Epoch) bool {
 		return x.Number == y.Number && x.Retiring == y.Retiring && slices.Equal(x.Witnesses, y.Witnesses)
@@ -170,16 +181,23 @@ func sameRoll(a, b Roll) bool {
 // event tells people once, until the message changes or hush is called.
 func (p *step) event(node string, warning bool, rule Rule, reason, format string, args ...any) {
 	message := fmt.Sprintf(format, args...)
-	key := node + "/" + reason
-	if p.said[key] == message {
+	if p.said[node][reason] == message {
 		return
 	}
-	p.said[key] = message
+	if p.said[node] == nil {
+		p.said[node] = make(sayings)
+	}
+	p.said[node][reason] = message
 	p.do(Event{Node: node, Warning: warning, Rule: rule, Reason: reason, Message: message})
 }
 
-// hush forgets that something was said, so that it can be said again.
-func (p *step) hush(node, reason string) { delete(p.said, node+"/"+reason) }
+// hush forgets what was said for these reasons, so that it can be said again.
+func (p *step) hush(node string, reasons ...string) {
+	said := p.said[node]
+	for _, r := range reasons {
+		delete(said, r)
+	}
+}
 
 // setEntry lists the boot of a fence in the next Roll.
 func (p *step) setEntry(st *FenceStatus, state roll.State) {

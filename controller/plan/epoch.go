@@ -11,6 +11,7 @@ import (
 // change is what this leader remembers of a change of witnesses.
 type change struct {
 	fit     []topology.Node // who can be a witness
+	spare   []topology.Node // space for the next such list
 	current []string        // who is
 	want    []string        // the set that should be
 	since   timing.Instant  // since when it should
@@ -49,17 +50,19 @@ func (p *step) chooseWitnesses() {
 	if n := len(p.w.Roll.Epochs); n > 0 {
 		current = p.w.Roll.Epochs[n-1].Witnesses
 	}
-	fit := make([]topology.Node, 0, len(p.nodes))
-	for _, n := range p.nodes {
-		if slices.Contains(current, n.Name) && !p.provenDead(n.Name) || p.well(n.Name) {
-			fit = append(fit, n)
+	c := &p.change
+	fit := c.spare[:0]
+	for i := range p.members {
+		m := &p.members[i]
+		if slices.Contains(current, m.Name) && !p.provenDead(m.Name) || p.well(m) {
+			fit = append(fit, p.seats[i])
 		}
 	}
-	c := &p.change
+	c.spare = fit
 	if slices.Equal(fit, c.fit) && slices.Equal(current, c.current) {
 		return
 	}
-	c.fit, c.current = fit, current
+	c.fit, c.spare, c.current = fit, c.fit, current
 	if want := topology.Witnesses(fit, nil, current); !slices.Equal(want, c.want) {
 		c.want = want
 		c.since = p.now
@@ -67,10 +70,9 @@ func (p *step) chooseWitnesses() {
 }
 
 // well reports whether a node's agent runs and nothing is held against it.
-func (p *step) well(node string) bool {
-	g, ok := p.w.Guards[node]
-	return ok && p.answers(g) && g.Status.Fingerprint != "" && !g.Status.PeersLost &&
-		!p.listed(node) && !p.lost[node].lost
+func (p *step) well(m *member) bool {
+	return m != nil && m.answers() && m.guard.Status.Fingerprint != "" && !m.guard.Status.PeersLost &&
+		!p.listed(m.Name) && !m.verdict.lost
 }
 
 func (p *step) addEpoch(number int64) {
@@ -87,7 +89,7 @@ func (p *step) retire(old, young roll.Epoch) {
 		return s.History == p.w.Roll.History && s.Serial >= p.change.serial
 	}
 	if !old.Retiring {
-		silent := slices.ContainsFunc(young.Witnesses, func(w string) bool { return p.well(w) && !acked(w) })
+		silent := slices.ContainsFunc(young.Witnesses, func(w string) bool { return p.well(p.member(w)) && !acked(w) })
 		if !silent && count(young, acked) >= young.Quorum() {
 			p.next.Epochs[0].Retiring = true
 		}

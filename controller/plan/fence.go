@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +15,7 @@ const keepEnded = time.Hour
 // fence carries one fence a step further and writes its status if it changed.
 func (p *step) fence(f *Fence) {
 	before := f.Status
-	f.Status.Steps = slices.Clone(f.Status.Steps)
+	f.Status.Steps = slices.Clip(f.Status.Steps) // what is appended goes elsewhere
 	t := p.trials[f.Status.Fence]
 	switch ph, first := f.Status.Phase, p.byID[f.Status.Fence]; {
 	case first != f && f.Status.Fence != "" && !ph.ended():
@@ -26,7 +25,7 @@ func (p *step) fence(f *Fence) {
 	default:
 		p.phase(f)
 	}
-	if !reflect.DeepEqual(before, f.Status) {
+	if !f.Status.same(&before) {
 		p.do(PutFence{Name: f.Name, Version: f.Version, Status: f.Status})
 	}
 }
@@ -167,7 +166,7 @@ func (p *step) pending(f *Fence) {
 	case p.rebooted(f):
 		st.enter(Recovered, C5, "the node has booted anew")
 		return
-	case f.mayRefute() && !p.lost[st.Node].lost:
+	case f.mayRefute() && !p.lost(st.Node):
 		st.enter(Refuted, C1, "%s", p.acquitted(st.Node))
 		return
 	}
@@ -235,7 +234,7 @@ func (p *step) ended(f *Fence) {
 	if !known {
 		since = p.now
 	}
-	p.overNow[f.UID] = since
+	p.scratch.over[f.UID] = since
 	over := since.Add(keepEnded)
 	switch {
 	case f.Deleting:

@@ -64,8 +64,8 @@ func (p *step) createRoll() {
 // of an earlier history is known that comes back.
 func (p *step) highest() int64 {
 	serial := p.Core.history.serial
-	for _, name := range p.names {
-		serial = max(serial, p.w.Guards[name].Status.Serial)
+	for i := range p.members {
+		serial = max(serial, p.members[i].guard.Status.Serial)
 	}
 	return serial
 }
@@ -82,22 +82,24 @@ func (p *step) wentBack() string {
 	if r.Serial < h.serial {
 		return fmt.Sprintf("serial %d after %d", r.Serial, h.serial)
 	}
-	var ahead Guard
-	for _, name := range p.names {
-		g := p.w.Guards[name]
-		if g.Status.HistoryBroken != "" && g.Status.History == r.History {
-			return fmt.Sprintf("%s reports: %s", g.Name, g.Status.HistoryBroken)
+	var ahead string
+	var serial int64
+	for i := range p.members {
+		m := &p.members[i]
+		s := &m.guard.Status
+		if s.HistoryBroken != "" && s.History == r.History {
+			return fmt.Sprintf("%s reports: %s", m.Name, s.HistoryBroken)
 		}
-		if g.Status.Serial > ahead.Status.Serial {
-			ahead = g
+		if s.Serial > serial {
+			ahead, serial = m.Name, s.Serial
 		}
 	}
 	if h.claim <= r.Serial {
-		h.claim, h.claimed = ahead.Status.Serial, p.now
+		h.claim, h.claimed = serial, p.now
 	}
 	// Only a read that was sent after the claim was seen can convict.
-	if min(h.claim, ahead.Status.Serial) > r.Serial && r.Sent.After(h.claimed) {
-		return fmt.Sprintf("%s has read serial %d, the Roll has %d", ahead.Name, ahead.Status.Serial, r.Serial)
+	if min(h.claim, serial) > r.Serial && r.Sent.After(h.claimed) {
+		return fmt.Sprintf("%s has read serial %d, the Roll has %d", ahead, serial, r.Serial)
 	}
 	return ""
 }

@@ -7,30 +7,31 @@ import (
 	"github.com/picket-dev/picket/proto/roll"
 )
 
-// A verdict is what a node's watchers say of it.
+// A verdict is what a node's watchers say of it, as far as they count.
 type verdict struct {
 	lost   bool
-	accuse []string // watchers that report it lost, sorted
-	heard  []string // watchers that count and do not
+	accuse []string // those that report it lost, sorted
+	heard  int      // how many do not
 }
 
 // judge applies C1's arithmetic to every node, and finds each node's open
 // fence.
 func (p *step) judge() {
-	p.accuse = make(map[string][]string)
-	for _, g := range p.w.Guards {
-		if g.Status.PeersLost || !p.answers(g) {
+	for i := range p.members {
+		m := &p.members[i]
+		if m.guard.Status.PeersLost || !m.answers() {
 			continue
 		}
-		for _, n := range g.Status.Lost {
-			p.accuse[n] = append(p.accuse[n], g.Name)
+		for _, name := range m.guard.Status.Lost {
+			if accused := p.member(name); accused != nil {
+				accused.accusers = append(accused.accusers, m.Name)
+			}
 		}
 	}
-	watchers := p.watchers()
-	p.lost = make(map[string]verdict, len(p.accuse))
-	for n, names := range p.accuse {
-		slices.Sort(names)
-		p.lost[n] = p.weigh(n, watchers[n])
+	for i := range p.members {
+		if m := &p.members[i]; len(m.accusers) > 0 {
+			m.verdict = p.weigh(i)
+		}
 	}
 	for i := range p.w.Fences {
 		f := &p.w.Fences[i]
@@ -47,44 +48,58 @@ func (p *step) judge() {
 	}
 }
 
-// answers reports whether the guard speaks for the node's present boot.
-func (p *step) answers(g Guard) bool {
-	n, ok := p.w.Nodes[g.Name]
-	return ok && g.Status.Boot != "" && g.Status.Boot == n.Boot
+// lost reports whether the node is taken for lost.
+func (p *step) lost(node string) bool {
+	m := p.member(node)
+	return m != nil && m.verdict.lost
 }
 
 // weigh counts the watchers of a node that are neither suspected, withheld nor
 // themselves reported lost by two others: a majority of them decides, but at
 // least two, or all where there are fewer.
-func (p *step) weigh(node string, watchers []string) verdict {
+func (p *step) weigh(node int) verdict {
 	var v verdict
-	for _, w := range watchers {
-		others := slices.DeleteFunc(slices.Clone(p.accuse[w]), func(a string) bool { return a == node })
-		g, ok := p.w.Guards[w]
-		if !ok || p.listed(w) || len(others) >= 2 || g.Status.PeersLost || !p.answers(g) {
+	m := &p.members[node]
+	for _, i := range p.watchers[node] {
+		w := &p.members[i]
+		if p.listed(w.Name) || w.doubted(m.Name) || w.guard.Status.PeersLost || !w.answers() {
 			continue
 		}
-		if slices.Contains(p.accuse[node], w) {
-			v.accuse = append(v.accuse, w)
+		if slices.Contains(m.accusers, w.Name) {
+			v.accuse = append(v.accuse, w.Name)
 		} else {
-			v.heard = append(v.heard, w)
+			v.heard++
 		}
 	}
-	all := len(v.accuse) + len(v.heard)
+	all := len(v.accuse) + v.heard
 	v.lost = len(v.accuse) > all/2 && len(v.accuse) >= min(2, all)
 	return v
+}
+
+// doubted reports whether two others than that node report the member lost.
+func (m *member) doubted(node string) bool {
+	others := 0
+	for _, a := range m.accusers {
+		if a != node {
+			others++
+		}
+	}
+	return others >= 2
 }
 
 // acquitted says why a node is not taken for lost any more. Watchers that have
 // no say (they abstain, or are in doubt themselves) have not heard it.
 func (p *step) acquitted(node string) string {
-	watchers := p.watchers()[node]
-	v := p.weigh(node, watchers)
-	if 2*len(v.heard) > len(watchers) {
+	var v verdict
+	watchers := 0
+	if i, ok := p.place[node]; ok {
+		v, watchers = p.weigh(i), len(p.watchers[i])
+	}
+	if 2*v.heard > watchers {
 		return "its neighbours hear it again"
 	}
 	return fmt.Sprintf("too few of its neighbours can tell: %d report it lost, %d do not, %d have no say",
-		len(v.accuse), len(v.heard), len(watchers)-len(v.accuse)-len(v.heard))
+		len(v.accuse), v.heard, watchers-len(v.accuse)-v.heard)
 }
 
 // listed reports whether the Roll holds something against the node.
@@ -95,26 +110,23 @@ func (p *step) listed(node string) bool {
 // suspect applies C1 and C2: it opens fences, and says of nodes that are lost
 // why they are not fenced (C9).
 func (p *step) suspect() {
-	for _, name := range p.names {
-		n := p.w.Nodes[name]
-		g, ok := p.w.Guards[name]
-		if p.open[name] != nil || !ok {
+	for i := range p.members {
+		m := &p.members[i]
+		if !m.guarded || p.open[m.Name] != nil {
 			continue
 		}
-		armed := g.Status.Promise.Armed && p.answers(g)
-		silent := p.w.Policy.NotReadyAfter > 0 && n.NotReadyFor >= p.w.Policy.NotReadyAfter
-		switch v := p.lost[name]; {
+		armed := m.guard.Status.Promise.Armed && m.answers()
+		silent := p.w.Policy.NotReadyAfter > 0 && m.NotReadyFor >= p.w.Policy.NotReadyAfter
+		switch v := &m.verdict; {
 		case v.lost && armed:
-			p.makeFence(name, C1, PeersLost, fmt.Sprintf("reported lost by %v", v.accuse))
+			p.makeFence(m.Name, C1, PeersLost, fmt.Sprintf("reported lost by %v", v.accuse))
 		case v.lost:
-			p.event(name, true, C9, "NotFenced",
+			p.event(m.Name, true, C9, "NotFenced",
 				"reported lost by %v, but it is not armed: to fence it, make a NodeFence with spec.proof once you know that it is off", v.accuse)
 		case silent && armed:
-			p.makeFence(name, C2, KubeletSilent, fmt.Sprintf("kubelet NotReady for %v", n.NotReadyFor))
+			p.makeFence(m.Name, C2, KubeletSilent, fmt.Sprintf("kubelet NotReady for %v", m.NotReadyFor))
 		default:
-			p.hush(name, "NotFenced")
-			p.hush(name, string(PeersLost))
-			p.hush(name, string(KubeletSilent))
+			p.hush(m.Name, "NotFenced", string(PeersLost), string(KubeletSilent))
 		}
 	}
 }
@@ -132,16 +144,15 @@ func (p *step) makeFence(node string, rule Rule, reason Reason, why string) {
 // between agents is broken, not the nodes.
 func (p *step) alert() {
 	var lonely []string
-	for _, g := range p.w.Guards {
-		if g.Status.PeersLost && p.answers(g) {
-			lonely = append(lonely, g.Name)
+	for i := range p.members {
+		if m := &p.members[i]; m.lonely() {
+			lonely = append(lonely, m.Name)
 		}
 	}
 	if len(lonely) < 2 || 2*len(lonely) < len(p.w.Guards) {
 		p.hush("", "PeerPathBroken")
 		return
 	}
-	slices.Sort(lonely)
 	p.event("", true, C12, "PeerPathBroken",
 		"%d of %d agents reach no quorum of witnesses (%v): is the agents' port open between nodes?",
 		len(lonely), len(p.w.Guards), lonely[:min(len(lonely), 10)])

@@ -4,8 +4,6 @@ import (
 	"math/bits"
 	"slices"
 	"time"
-
-	"github.com/picket-dev/picket/controller/topology"
 )
 
 const (
@@ -16,60 +14,37 @@ const (
 	probeShare = 10 * time.Millisecond
 )
 
-// rings caches the neighbours of the present nodes.
-type rings struct {
-	nodes      []topology.Node
-	neighbours map[string][]string
-	watchers   map[string][]string
-}
-
-// neighbours returns whom each node watches.
-func (p *step) neighbours() map[string][]string {
-	if p.rings.neighbours == nil || !slices.Equal(p.nodes, p.rings.nodes) {
-		n := topology.Neighbours(p.nodes)
-		p.rings = rings{nodes: p.nodes, neighbours: n, watchers: topology.Watchers(n)}
-	}
-	return p.rings.neighbours
-}
-
-// watchers returns who watches each node.
-func (p *step) watchers() map[string][]string {
-	p.neighbours()
-	return p.rings.watchers
-}
-
 // guards writes what each agent must know, and the pace of all of them.
 func (p *step) guards() {
 	size := powerOfTwo(len(p.w.Nodes))
 	p.next.PollEvery = time.Duration(size) * pollShare
 	probeEvery := max(2*p.w.Policy.Profile.RollInterval, time.Duration(size)*probeShare)
-	agents := p.agents()
-	neighbours, callers, witnesses := p.neighbours(), p.watchers(), p.w.Roll.Witnesses()
-	for _, name := range p.names {
-		n := p.w.Nodes[name]
-		g, known := p.w.Guards[name]
-		want := g.Spec
-		want.NodeUID = n.UID
-		want.Profile = p.w.Policy.Profile
-		want.ProbeEvery = probeEvery
-		want.Watchdog = p.w.Policy.Watchdog
-		want.Unarmed = p.unarmed(n)
-		want.FencedBoot = ""
-		if f := p.open[name]; f != nil && (f.Status.Phase == Fenced || f.Status.Phase == Detached) {
-			want.FencedBoot = f.Status.Boot
+	witnesses := p.witnesses()
+	for i := range p.members {
+		m := &p.members[i]
+		have := &m.guard.Spec
+		want := GuardSpec{
+			NodeUID: m.UID, Profile: p.w.Policy.Profile, ProbeEvery: probeEvery, Watchdog: p.w.Policy.Watchdog,
+			Unarmed: p.unarmed(&m.Node), FencedBoot: p.fencedBoot(m.Name),
 		}
-		if known && want.sameTerms(&g.Spec) && agents.are(neighbours[name], g.Spec.Neighbours) &&
-			agents.are(callers[name], g.Spec.Callers) && agents.are(witnesses, g.Spec.Witnesses) {
+		if m.guarded && want.sameTerms(have) && p.arePeers(p.neighbours[i], have.Neighbours) &&
+			p.arePeers(p.watchers[i], have.Callers) && slices.EqualFunc(witnesses, have.Witnesses, samePeer) {
 			continue
 		}
-		want.Neighbours = agents.of(neighbours[name])
-		want.Callers = agents.of(callers[name])
-		want.Witnesses = agents.of(witnesses)
-		p.do(PutGuard{Node: name, Version: g.Version, Spec: want})
+		want.Neighbours = p.peers(p.neighbours[i])
+		want.Callers = p.peers(p.watchers[i])
+		want.Witnesses = witnesses
+		p.do(PutGuard{Node: m.Name, Version: m.guard.Version, Spec: want})
 	}
+	p.dropGuards()
+}
+
+// dropGuards removes what is left of nodes that are gone, once their fences have
+// ended.
+func (p *step) dropGuards() {
 	var gone []string
 	for name := range p.w.Guards {
-		if _, ok := p.w.Nodes[name]; !ok && p.open[name] == nil {
+		if p.member(name) == nil && p.open[name] == nil {
 			gone = append(gone, name)
 		}
 	}
@@ -79,55 +54,45 @@ func (p *step) guards() {
 	}
 }
 
+// fencedBoot returns the boot of the node that was fenced to the end, or nothing.
+func (p *step) fencedBoot(node string) string {
+	if f := p.open[node]; f != nil && (f.Status.Phase == Fenced || f.Status.Phase == Detached) {
+		return f.Status.Boot
+	}
+	return ""
+}
+
 // sameTerms reports whether s and t are equal but for the lists of agents.
 func (s *GuardSpec) sameTerms(t *GuardSpec) bool {
 	return s.NodeUID == t.NodeUID && s.Profile == t.Profile && s.ProbeEvery == t.ProbeEvery &&
 		s.Watchdog == t.Watchdog && s.Unarmed == t.Unarmed && s.FencedBoot == t.FencedBoot
 }
 
-// agents is what is known of each agent, by node.
-type agents map[string]Peer
-
-func (p *step) agents() agents {
-	a := make(agents, len(p.w.Guards))
-	for name, g := range p.w.Guards {
-		if g.Status.Fingerprint != "" {
-			a[name] = Peer{Node: name, Addresses: g.Status.Addresses, Fingerprint: g.Status.Fingerprint}
-		}
-	}
-	return a
+// peer is the agent as others must know it; without a fingerprint it is not
+// known yet.
+func (g *Guard) peer() Peer {
+	return Peer{Node: g.Name, Addresses: g.Status.Addresses, Fingerprint: g.Status.Fingerprint}
 }
 
-// of returns those of the names that are known.
-func (a agents) of(names []string) []Peer {
+func samePeer(a, b Peer) bool {
+	return a.Node == b.Node && a.Fingerprint == b.Fingerprint && slices.Equal(a.Addresses, b.Addresses)
+}
+
+// witnesses returns the agents of all listed epochs, as far as they are known.
+// A witness may have no node any more.
+func (p *step) witnesses() []Peer {
 	var peers []Peer
-	for _, n := range names {
-		if p, ok := a[n]; ok {
-			peers = append(peers, p)
+	for _, name := range p.w.Roll.Witnesses() {
+		g := p.w.Guards[name]
+		if a := g.peer(); a.Fingerprint != "" {
+			peers = append(peers, a)
 		}
 	}
 	return peers
 }
 
-// are reports whether of would return these peers. It is asked for each node in
-// each step, and makes no lists.
-func (a agents) are(names []string, peers []Peer) bool {
-	for _, n := range names {
-		p, ok := a[n]
-		if !ok {
-			continue
-		}
-		if len(peers) == 0 || p.Node != peers[0].Node || p.Fingerprint != peers[0].Fingerprint ||
-			!slices.Equal(p.Addresses, peers[0].Addresses) {
-			return false
-		}
-		peers = peers[1:]
-	}
-	return len(peers) == 0
-}
-
 // unarmed says why a node must stay unarmed, or nothing.
-func (p *step) unarmed(n Node) string {
+func (p *step) unarmed(n *Node) string {
 	switch {
 	case p.w.Policy.Observe:
 		return "Observe"

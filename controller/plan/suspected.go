@@ -31,7 +31,7 @@ func (p *step) suspected(f *Fence) {
 	case p.w.Guards[st.Node].Status.Refutes == st.Fence:
 		p.retreat(f, retreat{Refuted, C1, spoke})
 		return
-	case !p.lost[st.Node].lost:
+	case !p.lost(st.Node):
 		p.retreat(f, retreat{Refuted, C1, p.acquitted(st.Node)})
 		return
 	}

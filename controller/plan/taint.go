@@ -76,7 +76,7 @@ func (p *step) quarantine(f *Fence, t *trial, effects ...string) {
 		t.marked = true
 		p.event(st.Node, true, C4, "Quarantined", "withheld: no new pods here until boot %s is dealt with", st.Boot)
 	}
-	p.warnForeign(n)
+	p.warnForeign(&n)
 }
 
 // silencePods applies C4 to the endpoints, once in each trial.
@@ -89,7 +89,7 @@ func (p *step) silencePods(f *Fence, t *trial) {
 
 // warnForeign applies C11 to out-of-service taints that somebody else added or
 // removed.
-func (p *step) warnForeign(n Node) {
+func (p *step) warnForeign(n *Node) {
 	tainted := slices.ContainsFunc(n.Taints, func(t Taint) bool { return t.Key == OutOfServiceKey })
 	switch {
 	case tainted && n.OutOfService == "":
@@ -123,7 +123,7 @@ func (p *step) unmarked(f *Fence, t *trial) bool {
 // one together with its finalizer, or a write arrived late. Not at once: the
 // fence may only not be visible yet.
 func (p *step) orphans() {
-	left := make(strays)
+	left := p.scratch.stray
 	for _, e := range p.w.Roll.Entries {
 		if p.accounted(e.Fence) || !p.strayed(left, e.Fence) {
 			continue
@@ -134,18 +134,18 @@ func (p *step) orphans() {
 			p.makeFence(e.Node, C11, Orphaned, "the NodeFence of fence "+e.Fence+" was lost")
 		}
 	}
-	for _, name := range p.names {
-		n := p.w.Nodes[name]
+	for i := range p.members {
+		n := &p.members[i].Node
 		p.warnForeign(n)
-		if n.marked() && !p.owned(n) && p.strayed(left, "node/"+name) {
+		if n.marked() && !p.owned(n) && p.strayed(left, "node/"+n.Name) {
 			p.do(n.mark(&FenceStatus{}, C11))
 		}
 	}
-	p.stray = left
+	p.stray, p.scratch.stray = left, p.stray
 }
 
 // owned reports whether some fence still answers for the marks on the node.
-func (p *step) owned(n Node) bool {
+func (p *step) owned(n *Node) bool {
 	fence := cmp.Or(n.Fence, n.OutOfService)
 	if fence == "" { // somebody removed the annotation: its fence will restore it
 		return p.open[n.Name] != nil

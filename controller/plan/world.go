@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"github.com/picket-dev/picket/proto/roll"
@@ -174,6 +175,15 @@ type FenceStatus struct {
 	Blockers     []string
 	QuorumShort  bool
 	Steps        []Step
+}
+
+// same reports whether two accounts say the same.
+func (st *FenceStatus) same(o *FenceStatus) bool {
+	return st.Node == o.Node && st.NodeUID == o.NodeUID && st.Boot == o.Boot &&
+		st.MachineID == o.MachineID && st.SystemUUID == o.SystemUUID &&
+		st.Fence == o.Fence && st.Attempt == o.Attempt && st.Phase == o.Phase && st.WaitsFor == o.WaitsFor &&
+		st.DeadlineIn == o.DeadlineIn && slices.Equal(st.Acknowledged, o.Acknowledged) &&
+		slices.Equal(st.Blockers, o.Blockers) && st.QuorumShort == o.QuorumShort && slices.Equal(st.Steps, o.Steps)
 }
 
 // A Step is one entry of the timeline; the adapter adds the time to new ones.
