@@ -121,7 +121,7 @@ func (n *Node) take(g *v1alpha1.NodeGuard, now time.Time) {
 			n.Conditions = append(n.Conditions, c.Type)
 		}
 	}
-	if at := writtenAt(g); !at.IsZero() {
+	if at := WrittenAt(g); !at.IsZero() {
 		n.Spoke = &metav1.Time{Time: at}
 	}
 	why := mute(g, n.BootID, now)
@@ -146,7 +146,7 @@ type muteness struct{ phase, text string }
 // boot is the one that the Node names; "" if that is not known.
 func mute(g *v1alpha1.NodeGuard, boot string, now time.Time) muteness {
 	st := &g.Status
-	at := writtenAt(g)
+	at := WrittenAt(g)
 	switch {
 	case st.BootID == "":
 		return muteness{phaseNoAgent, "its agent has not spoken yet: is there a picket-agent pod on it?"}

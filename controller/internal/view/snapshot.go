@@ -99,8 +99,8 @@ func Open(f *v1alpha1.NodeFence) bool {
 	return f.Status.Phase != v1alpha1.FenceRecovered && f.Status.Phase != v1alpha1.FenceRefuted
 }
 
-// writtenAt returns when an object's status was last written, or zero.
-func writtenAt(o metav1.Object) time.Time {
+// WrittenAt returns when an object's status was last written, or zero.
+func WrittenAt(o metav1.Object) time.Time {
 	var last time.Time
 	for _, m := range o.GetManagedFields() {
 		if m.Subresource == "status" && m.Time != nil && m.Time.After(last) {

@@ -182,7 +182,7 @@ func (s *Snapshot) fencing(nodes []Node) Fencing {
 	switch {
 	case v.Mode == string(v1alpha1.Observe):
 		v.Off = "the policy's mode is Observe: nothing is armed, nothing is fenced"
-	case s.Roll != nil && s.Roll.Spec.Broken != "" && p.Spec.ResumeHistory != s.Roll.Spec.History:
+	case s.Broken():
 		v.Off = "the Roll's history is broken (" + s.Roll.Spec.Broken + "): to go on, kubectl picket resume"
 	case v.Paused != "":
 		v.Off = "paused: " + v.Paused
