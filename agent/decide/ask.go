@@ -78,9 +78,9 @@ func (c *Core) pollEvery() time.Duration {
 	p := c.spec.Profile
 	entry := c.newest().Entry(c.cfg.Boot).State
 	switch {
-	case c.known.Gating() && c.isWitness(), c.callsRoll():
+	case c.known.Gating() && c.witness, c.callsRoll():
 		return p.GateInterval()
-	case c.isWitness(), len(c.lost) > 0, c.stale, entry != roll.Unlisted:
+	case c.witness, len(c.lost) > 0, c.stale, entry != roll.Unlisted:
 		return p.RollInterval
 	}
 	return max(p.RollInterval, c.known.PollEvery)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/picket-dev/picket/proto/roll"
 	"github.com/picket-dev/picket/proto/timing"
 )
 
@@ -50,7 +49,7 @@ type Core struct {
 	latchReason Reason
 	storageDown bool
 	pruned      string
-	refuted     string // the fence that the last verdict refuted
+	refuted     string // the fence that this boot refutes
 
 	last  Verdict
 	notes []Note
@@ -60,15 +59,11 @@ type Core struct {
 // whether an earlier run of the agent left it armed.
 func New(cfg Config, now timing.Instant) *Core {
 	c := &Core{cfg: cfg, now: now, wake: now}
-	c.peers.heard = make(map[string]timing.Instant)
-	c.peers.lost = make(map[string]bool)
-	c.peers.stated = make(map[string]roll.Statement)
-	c.peers.reached = make(map[string]timing.Instant)
 	if m := cfg.Memory.Roll; m != nil {
 		c.history = m.History
-		c.memory = m
+		c.remember(m)
 		c.announced = now // it was before it was read
-		c.known = *m
+		c.know(*m)
 		c.knownSince = now
 	}
 	return c
@@ -121,12 +116,14 @@ func (c *Core) take(e Event) {
 // guided takes the controller's word. A profile that breaks its own
 // inequalities would reset every node that follows it, and is refused.
 func (c *Core) guided(s Spec) {
-	if err := s.Profile.Validate(); err != nil {
-		c.note(A12, "profile refused: %v", err)
-		if c.spec == nil {
-			return
+	if c.spec == nil || s.Profile != c.spec.Profile {
+		if err := s.Profile.Validate(); err != nil {
+			c.note(A12, "profile refused: %v", err)
+			if c.spec == nil {
+				return
+			}
+			s.Profile = c.spec.Profile
 		}
-		s.Profile = c.spec.Profile
 	}
 	c.spec = &s
 	c.setNeighbours(s.Neighbours)
@@ -236,17 +233,17 @@ func (c *Core) status(phase Phase, reason Reason, message string) Status {
 		Promise:            c.offer,
 		Offer:              c.offers,
 		History:            c.history,
-		Refutes:            c.refutes(),
+		Refutes:            c.refuted,
 		PeersLost:          c.peersLost(),
 		HistoryBroken:      c.broken,
 		StorageUnreachable: c.storageDown,
 	}
 	if !s.PeersLost {
-		s.Lost = c.lostNeighbours()
+		s.Lost = c.lost
 	}
-	if c.memory != nil && c.isWitness() {
+	if c.memory != nil && c.witness {
 		s.Serial = c.memory.Serial
-		s.Fences = c.memory.Fences()
+		s.Fences = c.fences
 		s.Streak = c.streak
 	}
 	return s

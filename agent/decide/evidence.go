@@ -18,6 +18,7 @@ import (
 type evidence struct {
 	history string    // the history that the API last showed; others are refused
 	known   roll.Roll // highest serial proven by the API or a quorum
+	witness bool      // by it, this node is in some listed epoch
 	rumour  roll.Roll // highest serial heard by relay; may be behind known
 
 	knownSince timing.Instant // when known's serial was learned
@@ -26,6 +27,7 @@ type evidence struct {
 	permitted  timing.Instant // newest send time of a roll that lets this boot pet
 
 	memory *roll.Roll // own newest read of the API in this boot; nil makes no statement
+	fences []string   // withheld in it, sorted
 	broken string     // what was seen when the history broke; empty while it is whole
 
 	// announced is when the API server had stored a status of this boot; zero:
@@ -59,7 +61,7 @@ func (c *Core) rollRead(e RollRead) {
 	announced := !c.announced.IsZero() && e.Sent.After(c.announced)
 	if announced && c.broken == "" && (c.memory == nil || e.Roll.Serial > c.memory.Serial) {
 		m := e.Roll.Clone()
-		c.memory = &m
+		c.remember(&m)
 	}
 	c.credit(e.Sent, "api", c.known, e.Roll)
 }
@@ -104,19 +106,31 @@ func (c *Core) checkHistory(e RollRead) {
 func (c *Core) startHistory(history, broken string) {
 	c.history = history
 	c.broken = broken
-	c.memory = nil
+	c.remember(nil)
 	c.repropose() // the backup may have taken the promise with it
 	c.announced = timing.Instant{}
-	c.known = roll.Roll{}
+	c.know(roll.Roll{})
 	c.rumour = roll.Roll{}
 	c.sent = timing.Instant{} // of another line: a relay must not pair it with this one's content
-	clear(c.stated)
+	c.stated = nil
 }
 
 // learn takes a proven content of a higher serial.
 func (c *Core) learn(r roll.Roll) {
-	c.known = r
+	c.know(r)
 	c.knownSince = c.now
+}
+
+func (c *Core) know(r roll.Roll) {
+	c.known = r
+	c.witness = slices.ContainsFunc(r.Epochs, func(e roll.Epoch) bool { return e.Has(c.cfg.Node) })
+}
+
+func (c *Core) remember(r *roll.Roll) {
+	c.memory, c.fences = r, nil
+	if r != nil {
+		c.fences = r.Fences()
+	}
 }
 
 // countStreak counts the fresh reads that follow each other at the gate's pace.
@@ -141,14 +155,11 @@ func (c *Core) countStreak(e RollRead) {
 
 // tally turns the statements at hand into a witness roll, if they make one.
 func (c *Core) tally() {
-	statements := make([]roll.Statement, 0, len(c.stated)+1)
-	for _, s := range c.stated {
-		statements = append(statements, s)
+	c.statements = append(c.statements[:0], c.stated...)
+	if c.memory != nil && c.witness {
+		c.statements = append(c.statements, roll.Statement{Witness: c.cfg.Node, Roll: *c.memory, Sent: c.now})
 	}
-	if c.memory != nil && c.isWitness() {
-		statements = append(statements, roll.Statement{Witness: c.cfg.Node, Roll: *c.memory, Sent: c.now})
-	}
-	held, ok := roll.Quorum(c.history, statements)
+	held, ok := roll.Quorum(c.history, c.statements)
 	if !ok {
 		return
 	}
@@ -197,19 +208,25 @@ func (c *Core) credit(sent timing.Instant, via string, contents ...roll.Roll) {
 func (c *Core) withholds(r roll.Roll) bool { return r.Withholds(c.cfg.Boot) }
 
 // newest returns the content of the highest serial, proven or not.
-func (c *Core) newest() roll.Roll {
+func (c *Core) newest() *roll.Roll {
 	if c.rumour.Serial > c.known.Serial {
-		return c.rumour
+		return &c.rumour
 	}
-	return c.known
+	return &c.known
 }
 
-// relay returns the best roll for neighbours, or nil.
+// relay returns the best roll for neighbours, or nil. Most steps bring no better
+// one than the last: where the history is whole, the serial says so.
 func (c *Core) relay() *roll.Held {
 	if c.sent.IsZero() || c.history == "" {
 		return nil
 	}
-	return &roll.Held{Roll: c.newest(), Sent: c.sent}
+	best, newest := c.last.Relay, c.newest()
+	if best != nil && c.broken == "" && best.Sent == c.sent &&
+		best.Roll.Serial == newest.Serial && best.Roll.History == newest.History {
+		return best
+	}
+	return &roll.Held{Roll: *newest, Sent: c.sent}
 }
 
 // refutes returns the fence that this boot denies (A3): it is suspected, and

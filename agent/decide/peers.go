@@ -8,53 +8,75 @@ import (
 	"github.com/picket-dev/picket/proto/timing"
 )
 
-// peers is what the core knows of its neighbours and of the witnesses.
+// peers is what the core knows of its neighbours and of the witnesses. There are
+// few of either, in lists.
 type peers struct {
-	heard   map[string]timing.Instant // neighbour → send time of its last answered ping
-	lost    map[string]bool           // neighbours that count as lost
-	stated  map[string]roll.Statement // witness → its newest statement
-	reached map[string]timing.Instant // witness → when it last answered anything
-	enough  bool                      // at least H witnesses of an epoch answer
-	since   timing.Instant            // since when enough has its value
-	quorate bool                      // enough was true once in this life of the agent
+	heard   contacts         // of each neighbour, by name: the send time of its last answered ping
+	lost    []string         // neighbours that count as lost, sorted; a new list for each change
+	stated  []roll.Statement // the newest statement of each witness
+	reached contacts         // of each witness that ever did: when it last answered anything
+	enough  bool             // at least H witnesses of an epoch answer
+	since   timing.Instant   // since when enough has its value
+	quorate bool             // enough was true once in this life of the agent
+
+	statements []roll.Statement // space for tally
+}
+
+// contacts is when each of some nodes last gave a sign of life.
+type contacts []contact
+
+type contact struct {
+	node string
+	at   timing.Instant
+	lost bool
+}
+
+// of returns the contact with the node, or nil.
+func (s contacts) of(node string) *contact {
+	for i := range s {
+		if s[i].node == node {
+			return &s[i]
+		}
+	}
+	return nil
 }
 
 // setNeighbours takes the controller's list; a new neighbour gets the full
 // time to answer.
 func (c *Core) setNeighbours(names []string) {
-	for n := range c.heard {
-		if !slices.Contains(names, n) {
-			delete(c.heard, n)
-			delete(c.lost, n)
+	var next contacts
+	for _, n := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		if old := c.heard.of(n); old != nil {
+			next = append(next, *old)
+		} else {
+			next = append(next, contact{node: n, at: c.now})
 		}
 	}
-	for _, n := range names {
-		if _, ok := c.heard[n]; !ok {
-			c.heard[n] = c.now
-		}
-	}
+	c.heard = next
+	c.lost = c.lostNeighbours()
 }
 
 // setWitnesses takes the controller's list. To a node that is armed, a new
 // witness counts as within reach until it has had the time to answer.
 func (c *Core) setWitnesses(names []string) {
 	for _, n := range names {
-		if _, ok := c.reached[n]; !ok && c.inUse.Armed {
-			c.reached[n] = c.now
+		if c.reached.of(n) == nil && c.inUse.Armed {
+			c.reached = append(c.reached, contact{node: n, at: c.now})
 		}
 	}
-	for n := range c.reached {
-		if !slices.Contains(names, n) {
-			delete(c.reached, n)
-			delete(c.stated, n)
+	c.reached = slices.DeleteFunc(c.reached, func(r contact) bool {
+		gone := !slices.Contains(names, r.node)
+		if gone {
+			c.stated = slices.DeleteFunc(c.stated, func(s roll.Statement) bool { return s.Witness == r.node })
 		}
-	}
+		return gone
+	})
 }
 
 func (c *Core) neighbourHeard(e Heard) {
 	c.reach(e.Node)
-	if last, ok := c.heard[e.Node]; ok {
-		c.heard[e.Node] = last.Later(e.Sent)
+	if n := c.heard.of(e.Node); n != nil {
+		n.at = n.at.Later(e.Sent)
 	}
 	if e.Relay != nil {
 		c.relayed(e.Node, *e.Relay)
@@ -67,17 +89,25 @@ func (c *Core) witnessStated(e Stated) {
 		return
 	}
 	s := roll.Statement{Witness: e.Witness, Roll: *e.Roll, Sent: e.Sent}
-	old, ok := c.stated[e.Witness]
-	if ok && old.Sent.After(s.Sent) {
+	switch i := slices.IndexFunc(c.stated, func(old roll.Statement) bool { return old.Witness == e.Witness }); {
+	case i < 0:
+		c.stated = append(c.stated, s)
+	case c.stated[i].Sent.After(s.Sent):
 		return
+	default:
+		c.stated[i] = s
 	}
-	c.stated[e.Witness] = s
 	c.tally()
 }
 
 func (c *Core) reach(node string) {
-	if c.spec != nil && slices.Contains(c.spec.Witnesses, node) {
-		c.reached[node] = c.now
+	if c.spec == nil || !slices.Contains(c.spec.Witnesses, node) {
+		return
+	}
+	if w := c.reached.of(node); w != nil {
+		w.at = c.now
+	} else {
+		c.reached = append(c.reached, contact{node: node, at: c.now})
 	}
 }
 
@@ -87,28 +117,44 @@ func (c *Core) judgeNeighbours() {
 	if c.spec == nil {
 		return
 	}
-	for n, heard := range c.heard {
-		lost := heard.Age(c.now) >= c.spec.Profile.LostAfter()
-		if lost == c.lost[n] {
+	changed := false
+	for i := range c.heard {
+		n := &c.heard[i]
+		silent := n.at.Age(c.now)
+		lost := silent >= c.spec.Profile.LostAfter()
+		if lost == n.lost {
 			continue
 		}
+		n.lost, changed = lost, true
 		if lost {
-			c.lost[n] = true
-			c.note(A8, "neighbour %s is lost: no answer for %v", n, heard.Age(c.now).Round(time.Millisecond))
+			c.note(A8, "neighbour %s is lost: no answer for %v", n.node, silent.Round(time.Millisecond))
 		} else {
-			delete(c.lost, n)
-			c.note(A8, "neighbour %s answers again", n)
+			c.note(A8, "neighbour %s answers again", n.node)
 		}
 	}
+	if changed {
+		c.lost = c.lostNeighbours()
+	}
+}
+
+// lostNeighbours returns the lost ones, sorted.
+func (c *Core) lostNeighbours() []string {
+	var names []string
+	for i := range c.heard {
+		if c.heard[i].lost {
+			names = append(names, c.heard[i].node)
+		}
+	}
+	return names
 }
 
 // forgive applies A9: after a pause of the own loop, nobody's silence means
 // anything, and the count starts again.
 func (c *Core) forgive(late time.Duration) {
 	c.note(A9, "own loop was %v late: no judgement about others", late.Round(time.Millisecond))
-	for n := range c.heard {
-		if !c.lost[n] {
-			c.heard[n] = c.now
+	for i := range c.heard {
+		if n := &c.heard[i]; !n.lost {
+			n.at = c.now
 		}
 	}
 }
@@ -134,10 +180,10 @@ func (c *Core) reaches(e roll.Epoch) bool {
 	if e.Retiring {
 		return false
 	}
-	n := 0
-	for _, w := range e.Witnesses {
-		at, ok := c.reached[w]
-		if w == c.cfg.Node || ok && at.Age(c.now) <= c.reachWindow() {
+	n, window := 0, c.reachWindow()
+	for _, name := range e.Witnesses {
+		w := c.reached.of(name)
+		if name == c.cfg.Node || w != nil && w.at.Age(c.now) <= window {
 			n++
 		}
 	}
@@ -154,19 +200,4 @@ func (c *Core) reachWindow() time.Duration {
 // meaningful once witnesses exist.
 func (c *Core) peersLost() bool {
 	return c.spec != nil && len(c.known.Epochs) > 0 && !c.enough
-}
-
-// lostNeighbours returns the lost ones, sorted.
-func (c *Core) lostNeighbours() []string {
-	var names []string
-	for n := range c.lost {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// isWitness reports whether this node is in some listed epoch.
-func (c *Core) isWitness() bool {
-	return slices.ContainsFunc(c.known.Epochs, func(e roll.Epoch) bool { return e.Has(c.cfg.Node) })
 }

@@ -348,7 +348,7 @@ func (c *Core) stand() (Phase, Reason, string) {
 		return Leaving, c.reason, c.detail
 	case c.inUse.Armed && c.shutdown:
 		return Armed, ReasonShutdown, "the host is shutting down"
-	case c.inUse.Armed && c.refutes() != "":
+	case c.inUse.Armed && c.refuted != "":
 		return Armed, ReasonSuspected, "suspected, and refuting it"
 	case c.inUse.Armed:
 		return Armed, ReasonNone, ""
