@@ -20,7 +20,8 @@ const (
 )
 
 // softdogFires moves a node to softdog, and then stops everything that pets it:
-// the kernel's own timer must reset the node in time.
+// the kernel's own timer must reset the node in time. All of it stops at once: an
+// agent that saw its holder stopped would become unarmed (A11).
 func softdogFires(ctx context.Context, r *run) error {
 	v, err := r.first(ctx)
 	if err != nil {
@@ -36,7 +37,7 @@ func softdogFires(ctx context.Context, r *run) error {
 	}
 	if err == nil {
 		r.cutNow(v)
-		err = r.sh(ctx, v.node, "systemctl kill --kill-who=all --signal=STOP picket-holder.service; pkill -STOP -x picket-agent")
+		err = r.sh(ctx, v.node, "pkill -STOP -x 'picket-(agent|holder)'")
 	}
 	if err == nil {
 		err = errors.Join(r.tainted(ctx, v), r.resetBeforeTaint(ctx, v))
