@@ -19,7 +19,6 @@ type node struct {
 	teardown.Device
 	dir  string // in sysfs, without the symbolic links of /sys/class
 	uuid string // device-mapper's
-	file string // of a loop device, as whoever made it named it
 	pid  int    // of an nbd device: the process that serves it
 }
 
@@ -114,7 +113,7 @@ func (l *look) classify(n *node) bool {
 	case strings.HasPrefix(name, "loop"):
 		n.Kind = teardown.Loop
 		file, bound := l.attr(n.dir + "/loop/backing_file")
-		n.file = file
+		n.Backing = strings.TrimSuffix(file, " (deleted)")
 		return bound
 	case strings.HasPrefix(name, "nbd"):
 		return l.readNBD(n)

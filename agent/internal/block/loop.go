@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -54,14 +53,41 @@ func behind(path string) (teardown.Number, error) {
 	return number(info.Rdevice), nil
 }
 
+// useNodes fills in which block devices are bound in all namespaces: raw block
+// volumes are device nodes of the host's /dev, mounted elsewhere.
+func (l *look) useNodes(nodes []node) {
+	for i, m := range l.inv.Mounts {
+		if m.FS != "devtmpfs" || m.Root == "/" {
+			continue
+		}
+		number, ok := numberByName(nodes, strings.TrimPrefix(m.Root, "/"))
+		if !ok { // perhaps a name that udev or a person has given it
+			if info, err := os.Stat(filepath.Join(l.host.Dev, m.Root)); err == nil {
+				number = blockNumber(info)
+			}
+		}
+		l.inv.Mounts[i].Node = number
+	}
+}
+
+// numberByName returns the number of the device that the kernel calls so.
+func numberByName(nodes []node, name string) (teardown.Number, bool) {
+	for _, n := range nodes {
+		if n.Name == name {
+			return n.Number, true
+		}
+	}
+	return teardown.Number{}, false
+}
+
 // askLoops fills in the block devices behind loop devices that the look knows
 // already: by their name, or by the bind mounts that the kubelet makes of raw
 // block volumes. It asks for the others.
 func (r *Reader) askLoops(ctx context.Context, l *look, nodes []node) func() (map[string]loopAnswer, error) {
-	names := make(map[string]string) // by path
+	bound := make(map[string]teardown.Number) // by path
 	for _, m := range l.hostMounts() {
-		if m.FS == "devtmpfs" && m.Root != "/" && !m.Deleted {
-			names[m.Point] = strings.TrimPrefix(m.Root, "/")
+		if m.Node != (teardown.Number{}) && !m.Deleted {
+			bound[m.Point] = m.Node
 		}
 	}
 	request := loopsRequest{Dev: r.host.Dev}
@@ -69,13 +95,12 @@ func (r *Reader) askLoops(ctx context.Context, l *look, nodes []node) func() (ma
 		if n.Kind != teardown.Loop {
 			continue
 		}
-		name, ok := names[n.file]
-		if !ok {
-			name, ok = strings.CutPrefix(n.file, "/dev/")
+		number, ok := bound[n.Backing]
+		if name, node := strings.CutPrefix(n.Backing, "/dev/"); node && !ok {
+			number, ok = numberByName(nodes, name)
 		}
-		j := slices.IndexFunc(nodes, func(o node) bool { return o.Name == name })
-		if ok && j >= 0 {
-			nodes[i].Slaves = []teardown.Number{nodes[j].Number}
+		if ok {
+			nodes[i].Slaves = []teardown.Number{number}
 			continue
 		}
 		request.Names = append(request.Names, n.Name)
@@ -86,8 +111,8 @@ func (r *Reader) askLoops(ctx context.Context, l *look, nodes []node) func() (ma
 	return ask[map[string]loopAnswer](ctx, r, workLoops, request)
 }
 
-// useLoops fills in what is behind the other loop devices. A file lies on a
-// filesystem of whose volume nothing is known, so that the host may need it.
+// useLoops fills in what is behind the other loop devices; of a file there is
+// none.
 func (l *look) useLoops(nodes []node, answer func() (map[string]loopAnswer, error)) {
 	answers, err := answer()
 	for i := range nodes {
@@ -101,9 +126,7 @@ func (l *look) useLoops(nodes []node, answer func() (map[string]loopAnswer, erro
 			l.noteDevice(n.Number, "what "+n.Name+" serves", err)
 		case !ok || a.Error != "":
 			l.noteDevice(n.Number, "what "+n.Name+" serves", errors.New(cmp.Or(a.Error, "no answer")))
-		case a.Device == teardown.Number{}:
-			n.Host = append(n.Host, "file "+n.file)
-		default:
+		case a.Device != teardown.Number{}:
 			n.Slaves = []teardown.Number{a.Device}
 		}
 	}

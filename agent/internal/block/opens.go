@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -130,4 +131,13 @@ func readCommands(r commandsRequest) (map[int]string, error) {
 		all[pid] = string(text)
 	}
 	return all, nil
+}
+
+// blockNumber returns the number of a block device, zero for all other files.
+func blockNumber(info os.FileInfo) teardown.Number {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || s.Mode&syscall.S_IFMT != syscall.S_IFBLK {
+		return teardown.Number{}
+	}
+	return number(s.Rdev)
 }

@@ -33,6 +33,7 @@ func (r *Reader) Read(ctx context.Context) teardown.Inventory {
 	owner := l.pods()
 	tasks := l.tasks()
 	closed := l.spaces(tasks, owner)
+	l.useNodes(nodes)
 	loops := r.askLoops(ctx, l, nodes)
 	found := ask[filesAnswer](ctx, r, workFiles, l.filesRequest())
 	l.linger(tasks)
@@ -41,6 +42,7 @@ func (r *Reader) Read(ctx context.Context) teardown.Inventory {
 	l.take("open files of processes", err, open.Unknown)
 	l.pinned(open.Pins, closed)
 	r.enterAll(ctx, l, closed)
+	l.useNodes(nodes)
 	files, err := found()
 	l.take("files of the host", err, files.Unknown)
 	l.inv.Roots = files.Roots

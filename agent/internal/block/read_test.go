@@ -315,7 +315,7 @@ func rawFixture() fixture {
 	const bind = kubelet + "/plugins/kubernetes.io/csi/volumeDevices/pvc-raw/dev/" + podUID
 	raw := func() (string, teardown.Mount) {
 		return "60 22 0:6 /rbd4 " + bind + " rw,nosuid shared:2 - devtmpfs udev rw",
-			teardown.Mount{Namespace: hostSpace, ID: 60, Parent: 22, Device: dev(0, 6), Root: "/rbd4", Point: bind, FS: "devtmpfs", Source: "udev", Shared: 2}
+			teardown.Mount{Namespace: hostSpace, ID: 60, Parent: 22, Device: dev(0, 6), Root: "/rbd4", Node: dev(252, 64), Point: bind, FS: "devtmpfs", Source: "udev", Shared: 2}
 	}
 	f := start(raw)
 	f.tree.rbd(4, "p", "raw")
@@ -332,9 +332,9 @@ func rawFixture() fixture {
 		"sys/kernel/debug/ceph/": "", "sys/module/libceph/": "",
 	})
 	f.want.Devices = append([]teardown.Device{
-		{Number: dev(7, 0), Name: "loop0", Kind: teardown.Loop, Slaves: []teardown.Number{dev(252, 64)}},
-		{Number: dev(7, 1), Name: "loop1", Kind: teardown.Loop, Slaves: []teardown.Number{dev(252, 64)}},
-		{Number: dev(7, 2), Name: "loop2", Kind: teardown.Loop, Host: []string{"file /srv/disk.img (deleted)"}},
+		{Number: dev(7, 0), Name: "loop0", Kind: teardown.Loop, Backing: bind, Slaves: []teardown.Number{dev(252, 64)}},
+		{Number: dev(7, 1), Name: "loop1", Kind: teardown.Loop, Backing: "/gone", Slaves: []teardown.Number{dev(252, 64)}},
+		{Number: dev(7, 2), Name: "loop2", Kind: teardown.Loop, Backing: "/srv/disk.img"},
 		rbdDevice(4, "p", "raw"),
 	}, f.want.Devices...)
 	dir := kubelet + "/plugins/kubernetes.io/csi/volumeDevices"
