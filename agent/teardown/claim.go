@@ -21,8 +21,12 @@ func (h *host) claim() {
 	vs := h.findVolumes()
 	for _, s := range h.stacks {
 		named, denied := h.claimsByIdentity(s)
+		for _, c := range named {
+			s.identified = append(s.identified, c.number)
+		}
 		claims := append(h.claimsByMount(s), named...)
-		strong := slices.ContainsFunc(claims, func(c claim) bool { return !c.weak })
+		// A subpath can be a directory of the host's own, bound for a ConfigMap.
+		strong := len(s.host) > 0 || slices.ContainsFunc(claims, func(c claim) bool { return !c.weak })
 		for _, c := range claims {
 			if c.weak && strong {
 				continue
@@ -53,7 +57,8 @@ func (h *host) claim() {
 	}
 }
 
-// claimsByMount returns what the stack's mount points say.
+// claimsByMount returns what the stack's mount points say, and the backing file
+// of the loop device that the kubelet puts on a raw block volume.
 func (h *host) claimsByMount(s *stack) []claim {
 	var claims []claim
 	for _, m := range s.mounts {
@@ -70,6 +75,11 @@ func (h *host) claimsByMount(s *stack) []claim {
 			c.key, c.weak = keyPV(p.name), p.weak
 		}
 		claims = append(claims, c)
+	}
+	for _, d := range s.devices {
+		if p, ok := placeOf(h.Roots, d.Backing); ok && d.Kind == Loop && p.name != "" {
+			claims = append(claims, claim{key: keyPV(p.name), number: d.Number, pod: p.pod, weak: p.weak})
+		}
 	}
 	return claims
 }

@@ -106,15 +106,16 @@ type Device struct {
 	Name   string // the kernel's, as below /sys/block: sdb, dm-3, rbd0, rbd0p1
 	Kind   Kind
 	Map    string // device-mapper's name: mpatha; empty for others
-	// WWID tells the same unit from others whatever the kernel calls it: the
-	// WWID of a SCSI or NVMe device and of a multipath map. Empty: it has none,
-	// or none could be read.
+	// WWID tells the same unit from others whatever the kernel calls it: of a
+	// SCSI or NVMe device its WWID, of a map its device-mapper UUID. Empty: it
+	// has none, or none could be read.
 	WWID string
 	// Slaves are the devices directly below: of a partition its disk, of a loop
 	// device the block device that its backing file is, none where that is an
 	// ordinary file. Holders follow from it. One that is gone may be named or
 	// not; one that is there and could not be read belongs in Unknown.
-	Slaves []Number
+	Slaves  []Number
+	Backing string // Loop: path of the backing file
 	// InFlight counts requests that the device has not answered. Below 0: it
 	// could not be read, and counts as some.
 	InFlight int
@@ -175,7 +176,8 @@ type Identity struct {
 	Image  Image  // counts only with a name
 }
 
-// A Volume is what one metadata file of the kubelet or of a CSI driver says.
+// A Volume is what one metadata file of the kubelet or of a CSI driver says, or
+// what a Note step has told the executor to remember in this boot.
 type Volume struct {
 	File string // for people
 	// Dir is the directory below which the volume's mounts are, of

@@ -26,11 +26,12 @@ func (h *host) judge() {
 			continue
 		}
 		s.stale = true
+		if len(s.host) > 0 {
+			s.block("the host's: %s", s.host[0])
+			continue
+		}
 		if len(stay) > 0 {
 			s.block("%s shares its devices, and may stay", strings.Join(stay, ", "))
-		}
-		for _, why := range s.host {
-			s.block("the host's: %s", why)
 		}
 		for _, u := range s.unknown {
 			s.block("%s could not be read: %s", u.What, u.Why)
@@ -40,6 +41,11 @@ func (h *host) judge() {
 		}
 		for _, why := range s.differs {
 			s.block("%s", why)
+		}
+		for _, d := range s.devices {
+			if h.lasting(d) && h.identity(d) == (Identity{}) {
+				s.block("nothing tells %s from others once it is unmounted: it has no WWID", d.Name)
+			}
 		}
 		h.judgeCut(s)
 		h.judgeMounts(s)

@@ -81,13 +81,13 @@ func Make(inv Inventory, api Attachments, aim Aim) Plan {
 	if api.Known {
 		h.judge()
 	}
-	wide := h.wideBlockers()
 	work := h.steps()
 	for _, s := range h.stacks {
-		if s.clears() && s.steps == 0 {
+		if s.clears() && !s.planned {
 			s.block("no step is known that removes what is left of it")
 		}
 	}
+	wide := h.wideBlockers()
 	p := Plan{Blockers: append(wide, h.blockers()...), Stuck: Blocked}
 	if aim.SameBoot || h.dirty() {
 		p.Stuck = Reset

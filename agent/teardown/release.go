@@ -17,6 +17,7 @@ func (h *host) steps() []Step {
 			}
 		}
 	}
+	each(h.note)
 	each(h.settle)
 	each(h.cut)
 	all = append(all, h.setManual()...)
@@ -233,9 +234,12 @@ func (h *host) release(s *stack) []Step {
 		case NBD:
 			steps = append(steps, s.step(UnmapNBD, "nothing uses it").on(d))
 		case NVMeFabric:
-			if h.firstOfSubsystem(d) {
-				st := s.step(Disconnect, "nothing uses the subsystem").on(d)
-				st.NQN = d.NQN
+			first, all := h.subsystem(d)
+			if !all {
+				continue // it cannot be left alone, either
+			}
+			st := s.step(Disconnect, "nothing uses the subsystem").on(d)
+			if st.NQN = d.NQN; first {
 				steps = append(steps, st)
 			}
 		case KindUnknown, Disk, MD, DRBD, Other, Partition, Multipath, Crypt, LogicalVolume, Linear, Loop:
@@ -244,20 +248,17 @@ func (h *host) release(s *stack) []Step {
 	return steps
 }
 
-// firstOfSubsystem reports whether d is the first namespace of a subsystem all
-// of whose namespaces are torn down.
-func (h *host) firstOfSubsystem(d Device) bool {
-	first := true
+// subsystem reports whether d is the first namespace of its NVMe subsystem, and
+// whether all of them are torn down.
+func (h *host) subsystem(d Device) (first, all bool) {
+	first, all = true, true
 	for _, other := range h.Devices {
-		if other.Kind != NVMeFabric || other.NQN != d.NQN {
-			continue
+		if other.Kind == NVMeFabric && other.NQN == d.NQN {
+			first = first && compareNumber(d.Number, other.Number) <= 0
+			all = all && h.stackOf[other.Number].clears()
 		}
-		if !h.stackOf[other.Number].clears() {
-			return false
-		}
-		first = first && compareNumber(d.Number, other.Number) <= 0
 	}
-	return first
+	return first, all
 }
 
 // leftovers waits for what may still write although no device shows it: a

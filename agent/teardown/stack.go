@@ -17,16 +17,18 @@ type stack struct {
 	processes []Process // that have a member open
 	unknown   []Unknown
 
-	volumes []*volume       // that claim it, by name
-	pods    []string        // UIDs of those that use it, sorted
-	fading  map[uint64]bool // namespaces that go when these pods are killed
-	differs []string        // who claims its place, but means another unit
-	strays  []string        // leaves that no claim covers
+	volumes []*volume // that claim it, by name
+	// identified are the devices that metadata or the API name.
+	identified []Number
+	pods       []string        // UIDs of those that use it, sorted
+	fading     map[uint64]bool // namespaces that go when these pods are killed
+	differs    []string        // who claims its place, but means another unit
+	strays     []string        // leaves that no claim covers
 
 	host     []string // why it is the host's
 	blockers []string // why it can be neither left as it is nor torn down
 	stale    bool     // to be torn down, if nothing blocks
-	steps    int      // how many the plan has for it
+	planned  bool     // the plan has a step for it
 	uncut    bool     // something may be writing to it, and nothing cuts that off
 }
 

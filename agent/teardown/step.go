@@ -5,11 +5,15 @@ import "time"
 // An Op is what a step does.
 type Op int
 
-// The operations, in the order in which a plan has them. What each needs is in
-// the fields of its Step; how it shows in the next inventory is what makes it
-// done, since exit codes prove nothing.
+// The operations, roughly in the order in which a plan has them. What each
+// needs is in the fields of its Step; how it shows in the next inventory is
+// what makes it done, since exit codes prove nothing.
 const (
 	OpUnknown Op = iota
+	// Note stores the step's Note in the host's /run, durably enough to outlive
+	// the agent; from then on it is one of the inventory's Volumes, until the
+	// node is Clean. Once unmounted, nothing else may tell whose a device was.
+	Note
 	// Wait changes nothing: it waits until the device has no requests in
 	// flight, the process is gone, or the kernel's client of the cluster is.
 	Wait
@@ -72,6 +76,7 @@ var ops = [...]struct {
 	bound time.Duration
 }{
 	OpUnknown:      {"Unknown", 0},
+	Note:           {"Note", 2 * time.Second},
 	Wait:           {"Wait", 10 * time.Second},
 	Offline:        {"Offline", 2 * time.Second},
 	CutMap:         {"CutMap", 5 * time.Second},
@@ -132,11 +137,12 @@ type Step struct {
 
 	Pod, Cgroup string
 	Client      Client
+	Note        Volume
 }
 
 // step returns a step of the stack, bounded as its operation is.
 func (s *stack) step(op Op, why string) Step {
-	s.steps++
+	s.planned = true
 	return Step{Op: op, Volume: s.moved(), Bound: ops[op].bound, Why: why}
 }
 

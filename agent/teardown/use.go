@@ -87,7 +87,7 @@ func (h *host) receives(q Mount, group int) bool {
 	masters := reach(q.Master, func(master int) []int {
 		var up []int
 		for _, m := range h.Mounts {
-			if m.Shared == master && m.Master != 0 {
+			if m.Shared == master && m.Shared != 0 && m.Master != 0 {
 				up = append(up, m.Master)
 			}
 		}
