@@ -105,7 +105,7 @@ func (v *Timeline) steps(s *screen.Screen, wide bool) {
 func (v *Timeline) legend(s *screen.Screen) {
 	var rules []string
 	for _, x := range v.Steps {
-		if ruleText(x.Rule) != "" && !slices.Contains(rules, x.Rule) {
+		if RuleText(x.Rule) != "" && !slices.Contains(rules, x.Rule) {
 			rules = append(rules, x.Rule)
 		}
 	}
@@ -116,7 +116,7 @@ func (v *Timeline) legend(s *screen.Screen) {
 	s.Space()
 	t := screen.Table{}
 	for _, r := range rules {
-		t.Add(screen.Cell{Text: r, Tone: screen.Dim}, screen.Cell{Text: ruleText(r), Tone: screen.Dim})
+		t.Add(screen.Cell{Text: r, Tone: screen.Dim}, screen.Cell{Text: RuleText(r), Tone: screen.Dim})
 	}
 	s.Table(t)
 }

@@ -32,6 +32,9 @@ type MatrixRow struct {
 	Cells    []MatrixCell `json:"cells"`
 }
 
+// Number is the row's number for people, given its index.
+func (r MatrixRow) Number(index int) int { return index + 1 }
+
 // A MatrixCell counts the links from a row to a column.
 type MatrixCell struct {
 	Subject string `json:"subject"`
@@ -184,7 +187,7 @@ func (v *Matrix) grid(s *screen.Screen) {
 		name = max(name, len([]rune(r.Observer)))
 		cell = max(cell, len(fmt.Sprint(i+1)))
 		for _, c := range r.Cells {
-			cell = max(cell, len([]rune(c.text())))
+			cell = max(cell, len([]rune(c.Text())))
 		}
 	}
 	number := len(fmt.Sprint(len(v.Rows)))
@@ -216,7 +219,7 @@ func (v *Matrix) band(s *screen.Screen, from, to, name, cell int) {
 		}
 		row := []screen.Cell{{Text: fmt.Sprintf("%*d %-*s", number, i+1, name, r.Observer), Tone: tone}}
 		for _, c := range r.Cells[from:to] {
-			text := c.text()
+			text := c.Text()
 			if text == "" && c.Subject == r.Observer && v.By == ByNode {
 				text = "╲"
 			}
@@ -226,8 +229,8 @@ func (v *Matrix) band(s *screen.Screen, from, to, name, cell int) {
 	}
 }
 
-// text is what stands in a cell.
-func (c MatrixCell) text() string {
+// Text is what stands in a cell.
+func (c MatrixCell) Text() string {
 	switch told := c.Heard + c.Lost; {
 	case told == 0 && c.Untold == 0:
 		return ""
@@ -260,7 +263,7 @@ func (v *Matrix) JSON() any {
 	w := *v
 	w.Rows = slices.Clone(v.Rows)
 	for i, r := range w.Rows {
-		w.Rows[i].Cells = slices.DeleteFunc(slices.Clone(r.Cells), func(c MatrixCell) bool { return c.text() == "" })
+		w.Rows[i].Cells = slices.DeleteFunc(slices.Clone(r.Cells), func(c MatrixCell) bool { return c.Text() == "" })
 	}
 	return &w
 }

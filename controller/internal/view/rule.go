@@ -1,8 +1,8 @@
 package view
 
-// ruleText returns in one sentence what a rule of the controller says, as in
+// RuleText returns in one sentence what a rule of the controller says, as in
 // PROTOCOL.md §10; "" for an unknown one.
-func ruleText(rule string) string {
+func RuleText(rule string) string {
 	switch rule {
 	case "C1":
 		return "a majority of the nodes that watch it report it lost, and it is armed: it is suspected, and has the time to speak for itself before anything is withheld"

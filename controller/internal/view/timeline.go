@@ -235,7 +235,7 @@ func (s *Snapshot) events(node, fence string, from, to time.Time) []Step {
 			continue
 		}
 		rule, what, ok := strings.Cut(e.Message, ": ")
-		if !ok || ruleText(rule) == "" {
+		if !ok || RuleText(rule) == "" {
 			rule, what = "", e.Message
 		}
 		if e.Count > 1 {
