@@ -117,6 +117,7 @@ build: ## Build the static binaries into bin/
 	$(call build,./agent,picket-agent)
 	$(call build,./agent/holder,picket-holder)
 	$(call build,./controller,picket-controller)
+	$(call build,./controller/kubectl-picket,kubectl-picket)
 
 .PHONY: image
 image: build ## Build the container image IMAGE with docker or buildah
