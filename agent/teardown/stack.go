@@ -231,6 +231,7 @@ func (h *host) collect(set *joined[Number], mounts []Mount) {
 			s.devices = append(s.devices, d)
 		}
 	}
+	slices.SortStableFunc(h.stacks, func(a, b *stack) int { return compareNumber(h.bottom(a), h.bottom(b)) })
 	for _, m := range mounts {
 		s := h.stackOf[h.numberOf(m)]
 		s.mounts = append(s.mounts, m)
@@ -247,6 +248,17 @@ func (h *host) collect(set *joined[Number], mounts []Mount) {
 			s.unknown = append(s.unknown, u)
 		}
 	}
+}
+
+// bottom returns the smallest number of the stack below which nothing is known,
+// present or gone: stacks go in its order, which stays while they come apart.
+func (h *host) bottom(s *stack) Number {
+	for _, n := range s.numbers {
+		if len(h.device[n].Slaves) == 0 {
+			return n
+		}
+	}
+	return s.numbers[0]
 }
 
 // leaves returns the devices of the stack that have none below them.
