@@ -17,9 +17,8 @@ import (
 // A node is a block device while the look is under way.
 type node struct {
 	teardown.Device
-	dir  string // in sysfs, without the symbolic links of /sys/class
-	uuid string // device-mapper's
-	pid  int    // of an nbd device: the process that serves it
+	dir string // in sysfs, without the symbolic links of /sys/class
+	pid int    // of an nbd device: the process that serves it
 }
 
 // devices lists the block devices. What they are made of is filled in where
@@ -136,10 +135,10 @@ func (l *look) classify(n *node) bool {
 // readMap reads a device-mapper device, which tells in its UUID who made it.
 func (l *look) readMap(n *node) {
 	n.Map, _ = l.attr(n.dir + "/dm/name")
-	n.uuid, _ = l.attr(n.dir + "/dm/uuid")
-	n.Kind = teardown.Other
-	switch prefix, rest, _ := strings.Cut(n.uuid, "-"); {
-	case prefix == "mpath":
+	uuid, _ := l.attr(n.dir + "/dm/uuid")
+	n.Kind, n.WWID = teardown.Other, uuid
+	switch prefix, rest, _ := strings.Cut(uuid, "-"); {
+	case prefix == "mpath": // the rest is that of its paths
 		n.Kind, n.WWID = teardown.Multipath, rest
 	case prefix == "CRYPT":
 		n.Kind = teardown.Crypt

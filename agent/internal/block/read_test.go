@@ -110,7 +110,7 @@ func multipathFixture() fixture {
 	f.want.Devices = append([]teardown.Device{
 		path(dev(8, 16), "sdb", "1", false), path(dev(8, 32), "sdc", "12", true),
 		{Number: dev(253, 0), Name: "dm-0", Kind: teardown.Multipath, Map: "mpatha", WWID: wwid, Slaves: []teardown.Number{dev(8, 16), dev(8, 32)}, Queueing: true, InFlight: 42},
-		{Number: dev(253, 1), Name: "dm-1", Kind: teardown.Linear, Map: "mpatha1", Slaves: []teardown.Number{dev(253, 0)}, Cut: true},
+		{Number: dev(253, 1), Name: "dm-1", Kind: teardown.Linear, Map: "mpatha1", WWID: "part1-mpath-" + wwid, Slaves: []teardown.Number{dev(253, 0)}, Cut: true},
 	}, f.want.Devices...)
 	f.want.Sessions = []teardown.Session{{ID: "1", Target: iqn, Portal: "192.0.2.10:3260"}, {ID: "12", Target: iqn, Portal: "[2001:db8::10]:3260"}}
 	f.want.Records = []teardown.Record{
@@ -145,7 +145,7 @@ func luksFixture() fixture {
 	f.want.Devices = append([]teardown.Device{
 		rbdDevice(0, "replicapool", "csi-vol-1"), two,
 		{Number: dev(252, 17), Name: "rbd1p1", Kind: teardown.Partition, Slaves: []teardown.Number{dev(252, 16)}},
-		{Number: dev(253, 0), Name: "dm-0", Kind: teardown.Crypt, Map: "luks-rbd-0001-0009", Slaves: []teardown.Number{dev(252, 0)}},
+		{Number: dev(253, 0), Name: "dm-0", Kind: teardown.Crypt, Map: "luks-rbd-0001-0009", WWID: "CRYPT-LUKS2-5b0f9c9e-luks-rbd-0001-0009", Slaves: []teardown.Number{dev(252, 0)}},
 	}, f.want.Devices...)
 	f.want.Volumes = []teardown.Volume{
 		{File: staged + "/globalmount/image-meta.json", Dir: staged + "/globalmount", Identity: teardown.Identity{Image: teardown.Image{Pool: "replicapool", Name: "csi-vol-1"}}},
@@ -170,8 +170,8 @@ func lvmFixture() fixture {
 	f.tree["run/udev/data/b253:1"] = "E:ID_FS_LABEL=my swap\n"
 	f.tree["proc/swaps"] += "/dev/dm-1                               partition\t999420\t\t0\t\t-2\n/swap\\040file file 100 0 -3\n"
 	f.want.Devices = append([]teardown.Device{
-		{Number: dev(253, 0), Name: "dm-0", Kind: teardown.LogicalVolume, Map: "vg--a-var--lib", Slaves: []teardown.Number{dev(254, 2)}, Host: []string{"/etc/fstab"}},
-		{Number: dev(253, 1), Name: "dm-1", Kind: teardown.LogicalVolume, Map: "vg--a-swap", Slaves: []teardown.Number{dev(254, 2)}, Host: []string{"/etc/fstab", "swap"}},
+		{Number: dev(253, 0), Name: "dm-0", Kind: teardown.LogicalVolume, Map: "vg--a-var--lib", WWID: "LVM-aaaa", Slaves: []teardown.Number{dev(254, 2)}, Host: []string{"/etc/fstab"}},
+		{Number: dev(253, 1), Name: "dm-1", Kind: teardown.LogicalVolume, Map: "vg--a-swap", WWID: "LVM-bbbb", Slaves: []teardown.Number{dev(254, 2)}, Host: []string{"/etc/fstab", "swap"}},
 	}, append(f.want.Devices,
 		teardown.Device{Number: dev(254, 2), Name: "vda2", Kind: teardown.Partition, Slaves: []teardown.Number{dev(254, 0)}},
 		teardown.Device{Number: dev(254, 16), Name: "vdb", Kind: teardown.Disk, Host: []string{"/etc/crypttab"}})...)
@@ -225,7 +225,7 @@ func osdFixture() fixture {
 		{Number: dev(104, 0), Name: "cciss/c0d0", Kind: teardown.Disk},
 		{Number: dev(147, 1000), Name: "drbd1000", Kind: teardown.DRBD, Slaves: []teardown.Number{dev(254, 32)}},
 		{Number: dev(251, 0), Name: "zram0", Kind: teardown.Other},
-		{Number: dev(253, 0), Name: "dm-0", Kind: teardown.LogicalVolume, Map: "ceph--2f0c-osd--block--88aa", Slaves: []teardown.Number{dev(254, 32)}, Host: []string{"OSD of Ceph"}},
+		{Number: dev(253, 0), Name: "dm-0", Kind: teardown.LogicalVolume, Map: "ceph--2f0c-osd--block--88aa", WWID: "LVM-cccc", Slaves: []teardown.Number{dev(254, 32)}, Host: []string{"OSD of Ceph"}},
 	}, append(f.want.Devices,
 		teardown.Device{Number: dev(254, 16), Name: "vdb", Kind: teardown.Disk, Host: []string{"OSD of Ceph"}},
 		teardown.Device{Number: dev(254, 32), Name: "vdc", Kind: teardown.Disk},
