@@ -39,6 +39,7 @@ type scratch struct {
 	open, byID map[string]*Fence
 	over       map[string]timing.Instant
 	stray      strays
+	witnesses  []Peer
 }
 
 // sayings are what people were told of a node last: reason → message.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/picket-dev/picket/proto/roll"
 	"github.com/picket-dev/picket/proto/timing"
@@ -29,8 +30,8 @@ func (p *step) readRoll() bool {
 		p.do(ReleaseRoll{Version: r.Version})
 		return false
 	}
-	p.next = *r
-	p.next.Roll = r.Clone()
+	p.next = *r // but for the lists that this step may change
+	p.next.Epochs, p.next.Entries = slices.Clone(r.Epochs), slices.Clone(r.Entries)
 	if why := p.wentBack(); why != "" {
 		p.startHistory(why)
 		p.writeRoll()

@@ -20,8 +20,12 @@ func (p *step) guards() {
 	p.next.PollEvery = time.Duration(size) * pollShare
 	probeEvery := max(2*p.w.Policy.Profile.RollInterval, time.Duration(size)*probeShare)
 	witnesses := p.witnesses()
+	left := len(p.w.Guards)
 	for i := range p.members {
 		m := &p.members[i]
+		if m.guarded {
+			left--
+		}
 		have := &m.guard.Spec
 		want := GuardSpec{
 			NodeUID: m.UID, Profile: p.w.Policy.Profile, ProbeEvery: probeEvery, Watchdog: p.w.Policy.Watchdog,
@@ -33,10 +37,12 @@ func (p *step) guards() {
 		}
 		want.Neighbours = p.peers(p.neighbours[i])
 		want.Callers = p.peers(p.watchers[i])
-		want.Witnesses = witnesses
+		want.Witnesses = slices.Clone(witnesses)
 		p.do(PutGuard{Node: m.Name, Version: m.guard.Version, Spec: want})
 	}
-	p.dropGuards()
+	if left > 0 {
+		p.dropGuards()
+	}
 }
 
 // dropGuards removes what is left of nodes that are gone, once their fences have
@@ -81,13 +87,14 @@ func samePeer(a, b Peer) bool {
 // witnesses returns the agents of all listed epochs, as far as they are known.
 // A witness may have no node any more.
 func (p *step) witnesses() []Peer {
-	var peers []Peer
+	peers := p.scratch.witnesses[:0]
 	for _, name := range p.w.Roll.Witnesses() {
 		g := p.w.Guards[name]
 		if a := g.peer(); a.Fingerprint != "" {
 			peers = append(peers, a)
 		}
 	}
+	p.scratch.witnesses = peers
 	return peers
 }
 

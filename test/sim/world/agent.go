@@ -6,6 +6,7 @@ import (
 	"github.com/picket-dev/picket/agent/decide"
 	"github.com/picket-dev/picket/controller/plan"
 	"github.com/picket-dev/picket/proto/roll"
+	"github.com/picket-dev/picket/proto/timing"
 )
 
 // An agent is one run of picket-agent: its real core, and the adapters that
@@ -196,17 +197,15 @@ func (a *agent) readRoll(urgent bool) {
 	sent := m.clock.read(m.now)
 	for range left {
 		var got *plan.Roll
-		m.call(m.i, func() { got = m.store.roll }, func(ok bool) {
-			a.attend(func() {
-				left--
-				switch {
-				case ok && got != nil:
-					read = true
-					a.step(decide.RollRead{Roll: got.Roll, Sent: sent})
-				case left == 0 && !read:
-					a.step(decide.RollMissed{Contact: ok, Err: "no answer"})
-				}
-			})
+		a.call(func() { got = m.store.roll }, func(ok bool) {
+			left--
+			switch {
+			case ok && got != nil:
+				read = true
+				a.step(decide.RollRead{Roll: got.Roll, Sent: sent})
+			case left == 0 && !read:
+				a.step(decide.RollMissed{Contact: ok, Err: "no answer"})
+			}
 		})
 	}
 }
@@ -238,9 +237,18 @@ func (a *agent) heartbeats() {
 	a.m.after(a.beats, a.beatFn)
 }
 
+// sound reports whether agents follow a profile. It remembers the last good one,
+// since there are few.
+func (w *World) sound(p *timing.Profile) bool {
+	if *p != w.good && p.Validate() == nil {
+		w.good = *p
+	}
+	return *p == w.good
+}
+
 // guided takes a new NodeGuard's spec, from the API or from the last run.
 func (a *agent) guided(s *plan.GuardSpec) {
-	if s.Profile.Validate() != nil {
+	if !a.m.sound(&s.Profile) {
 		return // the daemon keeps the old one
 	}
 	a.m.run.guidance, a.spec = s, s

@@ -272,20 +272,18 @@ func (c *controller) readRoll() {
 	sent := c.clock.read(c.now)
 	var got *plan.Roll
 	c.command(func() { got = c.store.roll }, func(ok bool) {
-		c.attend(func() {
-			c.reading = false
-			if !ok {
-				c.fails++
-				c.readNext = c.now + backoff(c.fails)
-				c.stepBy(c.readNext)
-				return
-			}
-			c.fails, c.doubt, c.due = 0, false, true
-			c.read = sent
-			c.readNext = c.now + readEvery
-			c.takeRoll(got, sent)
-			c.step()
-		})
+		c.reading = false
+		if !ok {
+			c.fails++
+			c.readNext = c.now + backoff(c.fails)
+			c.stepBy(c.readNext)
+			return
+		}
+		c.fails, c.doubt, c.due = 0, false, true
+		c.read = sent
+		c.readNext = c.now + readEvery
+		c.takeRoll(got, sent)
+		c.step()
 	})
 }
 

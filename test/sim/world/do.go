@@ -172,9 +172,9 @@ func (c *controller) do(a plan.Action, t *attempt) {
 		i := nodeIndex(a.Node)
 		c.write(nodeKind, i, t, func() bool { return c.putTaints(i, a) })
 	case plan.SilencePods:
-		c.command(func() {}, func(ok bool) { c.attend(func() { c.finish(t, known(ok)) }) })
+		c.command(func() {}, func(ok bool) { c.finish(t, known(ok)) })
 	case plan.DeletePod:
-		c.command(func() { c.deletePod(a) }, func(ok bool) { c.attend(func() { c.finish(t, known(ok)) }) })
+		c.command(func() { c.deletePod(a) }, func(ok bool) { c.finish(t, known(ok)) })
 	case plan.Event:
 	}
 }
@@ -197,24 +197,20 @@ func (c *controller) write(k kind, i int, t *attempt, serve func() bool) {
 		stored = serve()
 		get()
 	}, func(ok bool) {
-		c.attend(func() {
-			switch {
-			case !ok:
-				c.finish(t, failed)
-			case stored:
-				c.take(k, i, version, value)
-				c.finish(t, done)
-			default:
-				c.command(get, func(ok bool) {
-					c.attend(func() {
-						if ok {
-							c.take(k, i, version, value)
-						}
-						c.finish(t, conflict)
-					})
-				})
-			}
-		})
+		switch {
+		case !ok:
+			c.finish(t, failed)
+		case stored:
+			c.take(k, i, version, value)
+			c.finish(t, done)
+		default:
+			c.command(get, func(ok bool) {
+				if ok {
+					c.take(k, i, version, value)
+				}
+				c.finish(t, conflict)
+			})
+		}
 	})
 }
 
@@ -290,13 +286,11 @@ func (c *controller) putTaints(i int, a plan.PutTaints) bool {
 func (c *controller) makeFence(a plan.MakeFence, t *attempt) {
 	k := -1
 	c.command(func() { k = c.newFence(nodeIndex(a.Node), a.Reason) }, func(ok bool) {
-		c.attend(func() {
-			if ok {
-				version, value := c.get(fenceKind, k)
-				c.take(fenceKind, k, version, value)
-			}
-			c.finish(t, known(ok))
-		})
+		if ok {
+			version, value := c.get(fenceKind, k)
+			c.take(fenceKind, k, version, value)
+		}
+		c.finish(t, known(ok))
 	})
 }
 

@@ -13,13 +13,11 @@ func (c *controller) look(a plan.Look, t *attempt) {
 	var versions [2]int64
 	read := func(serve, then func()) {
 		c.command(serve, func(ok bool) {
-			c.attend(func() {
-				if !ok {
-					c.finish(t, failed)
-					return
-				}
-				then()
-			})
+			if !ok {
+				c.finish(t, failed)
+				return
+			}
+			then()
 		})
 	}
 	read(func() {
@@ -55,11 +53,9 @@ func (c *controller) survey(a plan.Survey, t *attempt) {
 			s.Attachments = []string{"va-" + a.Node}
 		}
 	}, func(ok bool) {
-		c.attend(func() {
-			if ok {
-				c.core.Surveyed(c.clock.read(c.now), s)
-			}
-			c.finish(t, known(ok))
-		})
+		if ok {
+			c.core.Surveyed(c.clock.read(c.now), s)
+		}
+		c.finish(t, known(ok))
 	})
 }

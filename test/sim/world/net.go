@@ -52,38 +52,3 @@ func (w *World) apiHop() time.Duration {
 	}
 	return w.hop()
 }
-
-// call asks the API server on behalf of node i: serve runs there, and then done
-// at the caller, with false where no answer came in time. A question whose
-// answer is lost, or late, was served all the same.
-func (w *World) call(i int, serve func(), done func(ok bool)) {
-	w.request(func() bool { return w.reaches(i, w.api()) }, func() bool { return w.reaches(w.api(), i) }, w.net.tardy[i] > 0, serve, done)
-}
-
-// command is a call of a controller.
-func (w *World) command(serve func(), done func(ok bool)) {
-	w.request(w.controls, w.controls, false, serve, done)
-}
-
-func (w *World) request(there, back func() bool, tardy bool, serve func(), done func(ok bool)) {
-	late := w.now + w.deadline()
-	if !there() {
-		if w.net.refusing > 0 {
-			late = w.now + w.hop()
-		}
-		w.at(late, func() { done(false) })
-		return
-	}
-	w.after(w.apiHop(), func() {
-		serve()
-		answer := w.now + w.apiHop()
-		if tardy {
-			answer = max(answer, late-w.upTo(w.Patience/4))
-		}
-		if answer > late || !back() {
-			w.at(max(late, w.now), func() { done(false) })
-			return
-		}
-		w.at(answer, func() { done(true) })
-	})
-}

@@ -71,19 +71,17 @@ func (a *agent) publish() {
 func (a *agent) readGuard(want decide.Status, done func(ok, conflict bool)) {
 	m := a.m
 	var version int64
-	m.call(m.i, func() {
+	a.call(func() {
 		if o := m.store.guards[m.i]; o.value != nil {
 			version = o.version
 		}
 	}, func(ok bool) {
-		a.attend(func() {
-			if !ok || version == 0 {
-				done(false, true)
-				return
-			}
-			a.publisher.seen = version
-			a.writeStatus(want, done)
-		})
+		if !ok || version == 0 {
+			done(false, true)
+			return
+		}
+		a.publisher.seen = version
+		a.writeStatus(want, done)
 	})
 }
 
@@ -94,7 +92,7 @@ func (a *agent) writeStatus(want decide.Status, done func(ok, conflict bool)) {
 	a.publisher.writes++
 	status := a.guardStatus(&want)
 	var version int64
-	m.call(m.i, func() {
+	a.call(func() {
 		o := m.store.guards[m.i]
 		if o.value == nil || o.version != seen || m.net.mute[m.i] > 0 {
 			return
@@ -105,12 +103,10 @@ func (a *agent) writeStatus(want decide.Status, done func(ok, conflict bool)) {
 		version = m.store.guards[m.i].version
 		m.published(&status)
 	}, func(ok bool) {
-		a.attend(func() {
-			if ok && version != 0 {
-				a.publisher.seen = max(version, a.publisher.seen)
-			}
-			done(ok && version != 0, ok && version == 0)
-		})
+		if ok && version != 0 {
+			a.publisher.seen = max(version, a.publisher.seen)
+		}
+		done(ok && version != 0, ok && version == 0)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/picket-dev/picket/controller/plan"
+	"github.com/picket-dev/picket/proto/timing"
 )
 
 // A World runs one schedule.
@@ -18,10 +19,12 @@ type World struct {
 	seq   uint64
 
 	policy      plan.Policy
+	good        timing.Profile // one that agents follow
 	store       store
 	net         net
 	machines    []*machine
 	messages    []*message // that are free
+	calls       []*call    // the same
 	controllers []*controller
 	histories   int
 	waiting     []Fault // those that wait for a moment

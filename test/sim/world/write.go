@@ -23,22 +23,20 @@ func (c *controller) putRoll(a plan.PutRoll, t *attempt) {
 		got = c.store.roll
 		c.rollWritten(c.name, old, got)
 	}, func(ok bool) {
-		c.attend(func() {
-			c.reading = false
-			if !ok || got == nil {
-				c.doubtRoll()
-				if ok {
-					c.finish(t, conflict)
-				} else {
-					c.finish(t, failed)
-				}
-				return
+		c.reading = false
+		if !ok || got == nil {
+			c.doubtRoll()
+			if ok {
+				c.finish(t, conflict)
+			} else {
+				c.finish(t, failed)
 			}
-			c.read = sent
-			c.readNext = c.now + readEvery
-			c.takeRoll(got, sent)
-			c.finish(t, done)
-		})
+			return
+		}
+		c.read = sent
+		c.readNext = c.now + readEvery
+		c.takeRoll(got, sent)
+		c.finish(t, done)
 	})
 }
 
@@ -52,15 +50,13 @@ func (c *controller) releaseRoll(a plan.ReleaseRoll, t *attempt) {
 			c.say(c.name, "lets go of the deleted Roll")
 		}
 	}, func(ok bool) {
-		c.attend(func() {
-			c.reading = false
-			c.doubtRoll()
-			if ok && released {
-				c.finish(t, done)
-			} else {
-				c.finish(t, failed)
-			}
-		})
+		c.reading = false
+		c.doubtRoll()
+		if ok && released {
+			c.finish(t, done)
+		} else {
+			c.finish(t, failed)
+		}
 	})
 }
 
