@@ -30,7 +30,7 @@ func main() {
 		SilenceErrors: true,
 	}
 	root.AddCommand(runCommand(), gate.Command())
-	root.AddCommand(cli.Commands()...)
+	root.AddCommand(cli.Commands(version)...)
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "picket-agent:", err)
 		os.Exit(cli.ExitCode(err))

@@ -1,50 +1,18 @@
 package cli
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	grpcstatus "google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"sigs.k8s.io/yaml"
 
 	"github.com/picket-dev/picket/agent/internal/daemon"
+	"github.com/picket-dev/picket/agent/internal/view"
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
+	"github.com/picket-dev/picket/proto/screen"
 )
-
-// Exit codes: 0 is fine; anything that could not be done at all is 3.
-const (
-	exitDegraded = 1 // the node is up, and something is wrong
-	exitCounting = 2 // the node is about to reset
-	exitFailed   = 3
-)
-
-// A state is an answer that is itself the error: it carries the exit code.
-type state struct {
-	code int
-	what string
-}
-
-func (s *state) Error() string { return s.what }
-
-// ExitCode returns the exit code for what Execute returned.
-func ExitCode(err error) int {
-	if s, ok := errors.AsType[*state](err); ok {
-		return s.code
-	}
-	return exitFailed
-}
 
 // flags are the same for all commands.
 type flags struct {
@@ -53,47 +21,57 @@ type flags struct {
 }
 
 // Commands returns the commands that look at this node, most of them by asking
-// the running agent.
-func Commands() []*cobra.Command {
+// the running agent. version is that of this binary.
+func Commands(version string) []*cobra.Command {
 	return []*cobra.Command{
-		command("status", "Show how this node stands, and what happens next",
-			"  picket-agent status\n  picket-agent status -o json   # exit code: 0 fine, 1 degraded, 2 counting down",
-			status),
-		command("peers", "Show the neighbours and witnesses, both directions of each link",
-			"  picket-agent peers\n  picket-agent peers -o yaml", peers),
-		command("why", "Show the newest decisions, each with its rule",
-			"  picket-agent why\n  picket-agent why -o json", why),
-		watchdogCommand(),
+		statusCommand(), peersCommand(), matrixCommand(), whyCommand(), topCommand(),
+		watchdogCommand(), bundleCommand(version),
 	}
 }
 
-// command makes a command that asks the agent over its socket.
-func command(name, short, example string, ask func(context.Context, peerv1.AdminClient, string, io.Writer) error) *cobra.Command {
-	var f flags
-	cmd := &cobra.Command{
-		Use: name, Short: short, Example: example, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			conn, err := dial(f.run)
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
-			ctx, cancel := context.WithTimeout(cmd.Context(), 5*time.Second)
-			defer cancel()
-			err = ask(ctx, peerv1.NewAdminClient(conn), f.output, cmd.OutOrStdout())
-			if _, judged := errors.AsType[*state](err); err != nil && !judged {
-				return unreachable(err)
-			}
-			return err
-		},
-	}
+const codes012 = "Exit code: 0 fine, 1 degraded, 2 counting down to a reset, 3 could not ask."
+
+// a screenful is how a command shows the agent's answer.
+type screenful struct {
+	decisions func() int // how many to ask for; nil: none
+	data      func(*peerv1.StatusReply) ([]byte, error)
+	table     func(*screen.Screen, *peerv1.StatusReply)
+	judge     func(*peerv1.StatusReply) (view.Health, []string) // nil: an answer is fine
+}
+
+// look completes a command that asks the agent once and shows the answer.
+func look(cmd *cobra.Command, f *flags, s screenful) *cobra.Command {
 	f.add(cmd)
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := f.check(); err != nil {
+			return err
+		}
+		n := 0
+		if s.decisions != nil {
+			n = s.decisions()
+		}
+		r, err := askStatus(cmd.Context(), f.run, n)
+		if err != nil {
+			return err
+		}
+		err = f.render(cmd.OutOrStdout(), func() ([]byte, error) { return s.data(r) }, func(to *screen.Screen) { s.table(to, r) })
+		if err != nil || s.judge == nil {
+			return err
+		}
+		return exit(s.judge(r))
+	}
 	return cmd
 }
 
 func (f *flags) add(cmd *cobra.Command) {
+	f.addRun(cmd)
+	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table, wide, json or yaml")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats(), cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+}
+
+func (f *flags) addRun(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.run, "run", filepath.Join(hostRoot(), daemon.Default().Run), "the agent's run directory")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table, json or yaml")
 }
 
 // hostRoot is where this process finds the host's root: in a pod where the
@@ -105,146 +83,103 @@ func hostRoot() string {
 	return "/"
 }
 
-// dial reaches the agent. It does not connect yet.
-func dial(run string) (*grpc.ClientConn, error) {
-	conn, err := grpc.NewClient("unix://"+daemon.AdminSocket(run), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		return nil, fmt.Errorf("reach the agent: %w", err)
-	}
-	return conn, nil
+func statusCommand() *cobra.Command {
+	var f flags
+	return look(&cobra.Command{
+		Use:   "status",
+		Short: "Show how this node stands, and what happens next if nothing changes",
+		Long: "Shows at one glance how this node stands to its watchdog: until when it may pet and on what\n" +
+			"evidence, its witnesses, API servers and neighbours, and what happens next if nothing changes.\n" + codes012,
+		Example: "  picket-agent status\n" +
+			"  picket-agent status -o wide          # with the boot and the history of the Roll\n" +
+			"  picket-agent status -o json | jq .petLeft\n" +
+			"  picket-agent status >/dev/null || echo \"look at this node\"",
+	}, &f, screenful{
+		data:  func(r *peerv1.StatusReply) ([]byte, error) { return message(r) },
+		table: func(s *screen.Screen, r *peerv1.StatusReply) { view.Status(s, r, f.wide()) },
+		judge: view.Judge,
+	})
 }
 
-// unreachable says what may be wrong when the agent does not answer.
-func unreachable(err error) error {
-	return fmt.Errorf("ask the agent: %s; is it running on this node (kubectl -n picket get pods -o wide), and is --run its run directory?",
-		grpcstatus.Convert(err).Message())
+func peersCommand() *cobra.Command {
+	var f flags
+	return look(&cobra.Command{
+		Use:   "peers",
+		Short: "Show neighbours, witnesses and watchers, both directions of each link",
+		Long: "Shows every peer of this node. OUT is the age of its last answer to our pings, IN that of its\n" +
+			"last ping, HEARS US that of the last answer which it got from us, by its own word. P50, P95, P99\n" +
+			"and LOSS are of the last 120 pings; the first one on a new connection pays for its handshake.\n" +
+			"ROLL is the age of the roll that the peer holds: what the API is to it. SINCE is since when it\n" +
+			"is in its state.\n" +
+			"Exit code: 0 all links are well, 1 some are not, 3 could not ask.",
+		Example: "  picket-agent peers\n  picket-agent peers -o wide\n  picket-agent peers -o json | jq '.peers[] | select(.lost)'",
+	}, &f, screenful{
+		data:  func(r *peerv1.StatusReply) ([]byte, error) { return message(r, "node", "lostAfter", "peers") },
+		table: view.Peers,
+		judge: view.JudgeNetwork,
+	})
 }
 
-// show renders an answer; table draws it for people.
-func show(out io.Writer, format string, m proto.Message, table func(io.Writer)) error {
-	return render(out, format, protojson.MarshalOptions{Multiline: true, EmitUnpopulated: true}.Marshal, m, table)
-}
-
-// render renders what encode can make JSON of.
-func render[T any](out io.Writer, format string, encode func(T) ([]byte, error), value T, table func(io.Writer)) error {
-	switch format {
-	case "table":
-		w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-		table(w)
-		return w.Flush()
-	case "json", "yaml":
-		data, err := encode(value)
-		if err != nil {
+func matrixCommand() *cobra.Command {
+	var f flags
+	by := "node"
+	var grouping view.Grouping
+	cmd := &cobra.Command{
+		Use:   "matrix",
+		Short: "Show who hears whom, and whether that is a host, a rack's uplink or a path",
+		Long: "Shows observers as rows and subjects as columns, and says what they add up to. It is what this\n" +
+			"node knows: whom it hears, and what those who watch it say of it. `kubectl picket matrix` shows\n" +
+			"what all agents say of each other, from the API.\n" +
+			"--by says what fails together: subnet (/24, /64) or NAME=REGEXP, which takes the name of a node's\n" +
+			"rack or zone out of its own, by the parentheses where there are some.\n" +
+			"Exit code: 0 all links are well, 1 some are not, 3 could not ask.",
+		Example: "  picket-agent matrix\n" +
+			"  picket-agent matrix --by subnet\n" +
+			"  picket-agent matrix --by rack='^(r[0-9]+)-'   # r4-node-7 is in rack r4\n" +
+			"  picket-agent matrix -o json | jq .findings",
+		PreRunE: func(*cobra.Command, []string) (err error) {
+			grouping, err = view.ParseGrouping(by)
 			return err
-		}
-		if format == "yaml" {
-			if data, err = yaml.JSONToYAML(data); err != nil {
-				return err
-			}
-		}
-		_, err = fmt.Fprintf(out, "%s\n", data)
-		return err
+		},
 	}
-	return fmt.Errorf("--output %s: use table, json or yaml", format)
-}
-
-func status(ctx context.Context, c peerv1.AdminClient, format string, out io.Writer) error {
-	r, err := c.Status(ctx, &peerv1.StatusRequest{})
-	if err != nil {
-		return err
-	}
-	err = show(out, format, r, func(w io.Writer) {
-		fmt.Fprintf(w, "%s\t%s %s\n", r.Node, r.Phase, r.Reason)
-		if r.Message != "" {
-			fmt.Fprintf(w, "\t%s\n", r.Message)
-		}
-		fmt.Fprintf(w, "next\t%s\n", r.Next)
-		fmt.Fprintf(w, "roll\tserial %d by %s, %s old\n", r.RollSerial, r.RollVia, span(r.RollAge))
-		if d := r.Watchdog; d != nil {
-			fmt.Fprintf(w, "watchdog\t%s (%s), %s, T %s, worst pet delay %s\n", d.Driver, d.Kind, d.State, span(d.Timeout), span(d.WorstPetDelay))
-			if d.LastError != "" && d.LastError != r.Message {
-				fmt.Fprintf(w, "\t%s\n", d.LastError)
-			}
-		}
-		lost := 0
-		for _, p := range r.Peers {
-			if p.Lost {
-				lost++
-			}
-		}
-		fmt.Fprintf(w, "peers\t%d, %d lost\n", len(r.Peers), lost)
-	})
-	if err != nil {
-		return err
-	}
-	return judge(r)
-}
-
-// judge turns the agent's phase into an exit code.
-func judge(r *peerv1.StatusReply) error {
-	switch {
-	case r.Phase == "Latched":
-		return &state{exitCounting, "the node is resetting"}
-	case r.PetLeft != nil && r.RollAge != nil && r.PetLeft.AsDuration() < r.RollAge.AsDuration():
-		return &state{exitCounting, "no fresh roll: the node resets in " + span(r.PetLeft)}
-	case r.Phase != "Armed" || r.Reason != "":
-		return &state{exitDegraded, "the node is " + r.Phase + " " + r.Reason}
-	}
-	for _, p := range r.Peers {
-		if p.Lost {
-			return &state{exitDegraded, "neighbour " + p.Node + " is lost"}
-		}
-	}
-	return nil
-}
-
-func peers(ctx context.Context, c peerv1.AdminClient, format string, out io.Writer) error {
-	r, err := c.Status(ctx, &peerv1.StatusRequest{})
-	if err != nil {
-		return err
-	}
-	list := &peerv1.StatusReply{Node: r.Node, Peers: r.Peers}
-	return show(out, format, list, func(w io.Writer) {
-		fmt.Fprintln(w, "NODE\tROLE\tSTATE\tOUT\tIN\tADDRESSES")
-		for _, p := range r.Peers {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%v\n", p.Node, role(p), health(p), span(p.OutAge), span(p.InAge), p.Addresses)
-		}
+	cmd.Flags().StringVar(&by, "by", by, "node, subnet or NAME=REGEXP")
+	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions([]string{"node", "subnet"}, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	return look(cmd, &f, screenful{
+		data:  func(r *peerv1.StatusReply) ([]byte, error) { return value(view.MatrixOf(r, grouping)) },
+		table: func(s *screen.Screen, r *peerv1.StatusReply) { view.Matrix(s, view.MatrixOf(r, grouping)) },
+		judge: view.JudgeNetwork,
 	})
 }
 
-func role(p *peerv1.PeerStatus) string {
-	switch {
-	case p.Neighbour && p.Witness:
-		return "neighbour, witness"
-	case p.Witness:
-		return "witness"
-	}
-	return "neighbour"
-}
+// allDecisions is more than an agent keeps.
+const allDecisions = 1 << 20
 
-func health(p *peerv1.PeerStatus) string {
-	if p.Lost {
-		return "lost"
+func whyCommand() *cobra.Command {
+	var f flags
+	newest := 20
+	cmd := &cobra.Command{
+		Use:   "why",
+		Short: "Show the newest decisions: rule, what was found, verdict, and the roll they rest on",
+		Long: "Shows the log of the agent's core, oldest first: the number of the rule (PROTOCOL.md, A1 … A14),\n" +
+			"what it found, the phase that came of it with the time that was left to pet, and the best roll\n" +
+			"at that time.",
+		Example: "  picket-agent why\n  picket-agent why -n 0 -o wide   # all that is kept, with the time of day\n  picket-agent why -o json | jq '.decisions[] | select(.rule == \"A8\")'",
+		PreRunE: func(*cobra.Command, []string) error {
+			if newest < 0 {
+				return fmt.Errorf("--newest %d: use a number of decisions, or 0 for all", newest)
+			}
+			return nil
+		},
 	}
-	return "ok"
-}
-
-func why(ctx context.Context, c peerv1.AdminClient, format string, out io.Writer) error {
-	r, err := c.Status(ctx, &peerv1.StatusRequest{Decisions: 256})
-	if err != nil {
-		return err
-	}
-	return show(out, format, r, func(w io.Writer) {
-		for _, d := range r.Decisions {
-			fmt.Fprintf(w, "-%s\t%s\t%s\n", span(d.Age), d.Rule, d.What)
-		}
+	cmd.Flags().IntVarP(&newest, "newest", "n", newest, "how many of the newest decisions; 0: all that are kept")
+	return look(cmd, &f, screenful{
+		decisions: func() int {
+			if newest == 0 {
+				return allDecisions
+			}
+			return newest
+		},
+		data:  func(r *peerv1.StatusReply) ([]byte, error) { return message(r, "node", "decisions") },
+		table: func(s *screen.Screen, r *peerv1.StatusReply) { view.Why(s, r, f.wide(), time.Now()) },
 	})
-}
-
-// span shows a duration to a tenth of a second; "-" if there is none.
-func span(d *durationpb.Duration) string {
-	if d == nil {
-		return "-"
-	}
-	return d.AsDuration().Round(100 * time.Millisecond).String()
 }

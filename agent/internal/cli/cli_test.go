@@ -3,17 +3,14 @@ package cli
 import (
 	"bytes"
 	"context"
-	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
 )
@@ -34,12 +31,9 @@ func (a agent) Status(context.Context, *peerv1.StatusRequest) (*peerv1.StatusRep
 }
 
 // serve runs the agent in a directory of its own and returns that.
-func serve(t *testing.T, a agent) string {
+func serve(t *testing.T, a peerv1.AdminServer) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "cli") //nolint:usetesting // t.TempDir is too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := place(t)
 	listener, err := net.Listen("unix", filepath.Join(dir, "agent.sock"))
 	if err != nil {
 		t.Fatal(err)
@@ -47,10 +41,18 @@ func serve(t *testing.T, a agent) string {
 	server := grpc.NewServer()
 	peerv1.RegisterAdminServer(server, a)
 	go func() { _ = server.Serve(listener) }() // ends with Stop
-	t.Cleanup(func() {
-		server.Stop()
-		_ = os.RemoveAll(dir)
-	})
+	t.Cleanup(server.Stop)
+	return dir
+}
+
+// place returns a new directory.
+func place(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cli") //nolint:usetesting // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
 }
 
@@ -58,7 +60,7 @@ func serve(t *testing.T, a agent) string {
 func call(t *testing.T, args ...string) (string, int) {
 	t.Helper()
 	root := &cobra.Command{Use: "picket-agent", SilenceErrors: true, SilenceUsage: true}
-	root.AddCommand(Commands()...)
+	root.AddCommand(Commands("v0.3.0")...)
 	var out bytes.Buffer
 	root.SetOut(&out)
 	root.SetErr(&out)
@@ -67,73 +69,122 @@ func call(t *testing.T, args ...string) (string, int) {
 	if err == nil {
 		return out.String(), 0
 	}
-	return out.String() + err.Error(), ExitCode(err)
+	return out.String() + "\nError: " + err.Error() + "\n", ExitCode(err)
 }
 
-func armed() *peerv1.StatusReply {
-	return &peerv1.StatusReply{
-		Decisions: []*peerv1.Decision{{Age: durationpb.New(1500 * time.Millisecond), Rule: "A2", What: "armed: T=10s L=5s"}},
-		Node:      "n1", Phase: "Armed", Next: "stays up", RollVia: "api", RollSerial: 7,
-		RollAge: durationpb.New(400 * time.Millisecond), PetLeft: durationpb.New(4600 * time.Millisecond),
-		Peers: []*peerv1.PeerStatus{{Node: "n2", Neighbour: true, Witness: true, OutAge: durationpb.New(100 * time.Millisecond)}},
-	}
-}
-
-func TestExitCodes(t *testing.T) {
-	change := func(f func(*peerv1.StatusReply)) *peerv1.StatusReply {
-		r := armed()
-		f(r)
-		return r
-	}
-	tests := []struct {
-		name   string
-		status *peerv1.StatusReply
-		code   int
-		says   string
-	}{
-		{"fine", armed(), 0, "serial 7 by api, 400ms old"},
-		{"unarmed", change(func(r *peerv1.StatusReply) { r.Phase, r.Reason = "Unarmed", "NoWatchdog" }), 1, "Unarmed NoWatchdog"},
-		{"another holder than the wanted one", change(func(r *peerv1.StatusReply) {
-			r.Watchdog = &peerv1.Watchdog{LastError: "watchdog0 is kept by systemd (pid 1)"}
-		}), 0, "kept by systemd (pid 1)"},
-		{"peer lost", change(func(r *peerv1.StatusReply) { r.Peers[0].Lost = true }), 1, "n2 is lost"},
-		{"counting down", change(func(r *peerv1.StatusReply) {
-			r.RollAge, r.PetLeft = durationpb.New(4*time.Second), durationpb.New(time.Second)
-		}), 2, "resets in 1s"},
-		{"latched", change(func(r *peerv1.StatusReply) { r.Phase = "Latched" }), 2, "resetting"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			out, code := call(t, "status", "--run", serve(t, agent{status: tt.status}))
-			if code != tt.code || !strings.Contains(out, tt.says) {
-				t.Errorf("exit code %d, output\n%s\nwant %d and %q", code, out, tt.code, tt.says)
-			}
-		})
-	}
-}
-
-func TestOutputs(t *testing.T) {
-	dir := serve(t, agent{status: armed()})
-	for _, tt := range []struct{ args, says string }{
-		{"peers", "n2    neighbour, witness  ok     100ms  -"},
-		{"why", "-1.5s  A2  armed: T=10s L=5s"},
-		{"status -o json", `"rollSerial"`},
-		{"peers -o yaml", "node: n1"},
-	} {
-		out, code := call(t, append(strings.Fields(tt.args), "--run", dir)...)
-		if code != 0 || !strings.Contains(out, tt.says) {
-			t.Errorf("%s: exit code %d, output\n%s\nwant %q", tt.args, code, out, tt.says)
+// fits fails for a line that is wider than the screen.
+func fits(t *testing.T, text string, width int) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > width {
+			t.Errorf("%d columns: %s", n, line)
 		}
 	}
 }
 
-func TestWithoutAnAgent(t *testing.T) {
-	out, code := call(t, "status", "--run", t.TempDir())
-	if code != exitFailed || !strings.Contains(out, "is it running on this node") {
-		t.Errorf("exit code %d, %s", code, out)
+func TestScreens(t *testing.T) {
+	codes := map[string][2]int{ // of status, and of peers and matrix
+		"fine": {0, 0}, "rack-cut": {exitDegraded, exitDegraded}, "outage": {exitDegraded, exitDegraded},
+		"isolated": {exitCounting, exitDegraded}, "one-way": {exitDegraded, exitDegraded},
+		"unarmed": {exitDegraded, 0}, "fresh": {exitDegraded, 0},
 	}
-	var s *state
-	if errors.As(errors.New("x"), &s) || ExitCode(errors.New("x")) != exitFailed {
-		t.Error("any other error is exit code 3")
+	for name, status := range nodes() {
+		run := serve(t, agent{status: status})
+		for _, columns := range []struct {
+			text  string
+			width int
+		}{{"80", 80}, {"120", 120}} {
+			for command, code := range map[string]int{
+				"status": codes[name][0], "peers": codes[name][1], "matrix": codes[name][1], "why": 0,
+			} {
+				if command == "why" && name != "fine" && name != "rack-cut" && name != "fresh" {
+					continue // as fine
+				}
+				t.Run(command+"-"+name+"-"+columns.text, func(t *testing.T) {
+					t.Setenv("COLUMNS", columns.text)
+					out, got := call(t, command, "--run", run)
+					if got != code {
+						t.Errorf("exit code %d, want %d", got, code)
+					}
+					if strings.Contains(out, "\x1b") {
+						t.Error("colour without a terminal")
+					}
+					shown, _, _ := strings.Cut(out, "\nError: ")
+					fits(t, shown, columns.width)
+					golden(t, command+"-"+name+"-"+columns.text, out)
+				})
+			}
+		}
+	}
+}
+
+func TestOutputs(t *testing.T) {
+	for _, tt := range []struct {
+		node, args string
+		code       int
+	}{
+		{"fine", "status -o json", 0},
+		{"fine", "status -o yaml", 0},
+		{"fine", "status -o wide", 0},
+		{"one-way", "peers -o wide", exitDegraded},
+		{"fine", "peers -o yaml", 0},
+		{"fine", "why -o json", 0},
+		{"rack-cut", "matrix --by subnet", exitDegraded},
+		{"rack-cut", "matrix --by rack=^(r[0-9]+)-", exitDegraded},
+		{"rack-cut", "matrix -o json", exitDegraded},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			out, code := call(t, append(strings.Fields(tt.args), "--run", serve(t, agent{status: nodes()[tt.node]}))...)
+			if code != tt.code {
+				t.Errorf("exit code %d, want %d", code, tt.code)
+			}
+			name := strings.NewReplacer(" --by ", "-by-", " -o ", "-o-", "=^(r[0-9]+)-", "").Replace(tt.args)
+			golden(t, "output-"+name, out)
+		})
+	}
+}
+
+func TestFlagsAreChecked(t *testing.T) {
+	run := serve(t, agent{status: armed()})
+	for _, tt := range []struct{ args, says string }{
+		{"status -o xml", "use table, wide, json or yaml"},
+		{"watchdog self-test -o xml", "use table, wide, json or yaml"},
+		{"matrix --by rack", "NAME=REGEXP"},
+		{"matrix --by rack=(", "missing closing"},
+		{"why -n -1", "0 for all"},
+		{"top", "top needs a terminal"},
+	} {
+		out, code := call(t, append(strings.Fields(tt.args), "--run", run)...)
+		if code != exitFailed || !strings.Contains(out, tt.says) {
+			t.Errorf("%s: exit code %d, %s; want %q", tt.args, code, out, tt.says)
+		}
+	}
+}
+
+// Every command shows how it is used.
+func TestHelp(t *testing.T) {
+	var walk func([]*cobra.Command)
+	walk = func(all []*cobra.Command) {
+		for _, c := range all {
+			if c.Example == "" || c.Short == "" || c.Long == "" {
+				t.Errorf("%s: no example, or no description", c.CommandPath())
+			}
+			walk(c.Commands())
+		}
+	}
+	walk(Commands("v0.3.0"))
+}
+
+func TestCompletion(t *testing.T) {
+	for _, tt := range []struct{ args, want string }{
+		{"sta", "status"},
+		{"status -o ", "yaml"},
+		{"matrix --by ", "subnet"},
+	} {
+		words := strings.Split(tt.args, " ")
+		out, code := call(t, append([]string{cobra.ShellCompNoDescRequestCmd}, words...)...)
+		if code != 0 || !strings.Contains(out, tt.want+"\n") {
+			t.Errorf("%q: exit code %d, %s; want %s", tt.args, code, out, tt.want)
+		}
 	}
 }

@@ -1,6 +1,8 @@
-// Package cli is what picket-agent shows on its own node: status, peers, why,
-// watchdog. It asks the running agent over its admin socket and renders the
-// answer; only the list of watchdogs it reads from the host itself.
+// Package cli is what picket-agent shows on its own node: status, peers, matrix,
+// why, top, watchdog and the support bundle. It asks the running agent over its
+// admin socket, once for each screen, and package view says what to show of the
+// answer; only the list of watchdogs, and what a support bundle adds, it reads
+// from the host itself. None of it needs the API server.
 //
 // It refuses to judge: phases, reasons, choices and what happens next are the
 // agent's words, or those of the packages that the agent decides by.

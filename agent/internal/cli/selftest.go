@@ -11,6 +11,7 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
+	"github.com/picket-dev/picket/proto/screen"
 )
 
 // selfTestPatience bounds the call: the handshake by which the node becomes
@@ -34,6 +35,9 @@ func selfTestCommand() *cobra.Command {
 			"  picket-agent watchdog self-test --yes   # resets the node",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
 			conn, err := dial(f.run)
 			if err != nil {
 				return err
@@ -45,7 +49,7 @@ func selfTestCommand() *cobra.Command {
 			if err != nil {
 				return notBegun(err)
 			}
-			return showSelfTest(cmd.OutOrStdout(), f.output, r)
+			return f.showSelfTest(cmd.OutOrStdout(), r)
 		},
 	}
 	f.add(cmd)
@@ -58,28 +62,33 @@ func notBegun(err error) error {
 	if grpcstatus.Code(err) == codes.FailedPrecondition {
 		return &state{exitDegraded, "the test was not begun, and the node goes on as before: " + grpcstatus.Convert(err).Message()}
 	}
-	return unreachable(err)
+	return unanswered(err)
 }
 
-func showSelfTest(out io.Writer, format string, r *peerv1.SelfTestReply) error {
+func (f *flags) showSelfTest(out io.Writer, r *peerv1.SelfTestReply) error {
 	ready := true
 	for _, c := range r.GetChecks() {
 		ready = ready && c.GetOk()
 	}
-	err := show(out, format, r, func(w io.Writer) {
+	err := f.render(out, func() ([]byte, error) { return message(r) }, func(s *screen.Screen) {
+		var t screen.Table
 		for _, c := range r.GetChecks() {
-			word := "no"
+			word := screen.Cell{Text: "no", Tone: screen.Bad}
 			if c.GetOk() {
-				word = "ok"
+				word = screen.Cell{Text: "ok", Tone: screen.Good}
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\n", c.GetName(), word, c.GetWhat())
+			t.Add(screen.Say(c.GetName()), word, screen.Say(c.GetWhat()))
 		}
+		s.Table(t)
 		switch {
 		case r.GetBegun():
-			fmt.Fprintf(w, "\nThe watchdog got its last ping, with T=%s: it should reset the node within %s from now.\n"+
-				"After the reboot: picket-agent watchdog, then kubectl uncordon.\n", span(r.GetTimeout()), span(r.GetWithin()))
+			s.Space()
+			s.Line(screen.Cell{Tone: screen.Bad, Text: fmt.Sprintf("The watchdog got its last ping, with T=%v: it should reset the node within %v from now.",
+				r.GetTimeout().AsDuration(), r.GetWithin().AsDuration())})
+			s.Line(screen.Say("After the reboot: picket-agent watchdog, then kubectl uncordon."))
 		case ready:
-			fmt.Fprintln(w, "\nReady. Add --yes to begin: the node is then reset by its watchdog.")
+			s.Space()
+			s.Line(screen.Say("Ready. Add --yes to begin: the node is then reset by its watchdog."))
 		}
 	})
 	if err == nil && !ready {

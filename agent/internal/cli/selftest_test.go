@@ -66,7 +66,7 @@ func TestSelfTestThatFailsToBegin(t *testing.T) {
 	if code != exitDegraded || !strings.Contains(out, "1 of 3 neighbours") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
-	if out, code := call(t, "watchdog", "self-test", "--run", t.TempDir()); code != exitFailed || !strings.Contains(out, "is it running") {
+	if out, code := call(t, "watchdog", "self-test", "--run", t.TempDir()); code != exitFailed || !strings.Contains(out, "does not run on this node") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
 }

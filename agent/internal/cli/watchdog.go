@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -15,8 +14,10 @@ import (
 
 	"github.com/picket-dev/picket/agent/internal/daemon"
 	"github.com/picket-dev/picket/agent/internal/host"
+	"github.com/picket-dev/picket/agent/internal/view"
 	"github.com/picket-dev/picket/agent/internal/watchdog"
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
+	"github.com/picket-dev/picket/proto/screen"
 	"github.com/picket-dev/picket/proto/timing"
 )
 
@@ -95,18 +96,11 @@ type watchdogPolicy struct {
 
 // askPolicy returns the running agent's word, or nil.
 func (f watchdogFlags) askPolicy(ctx context.Context) *peerv1.WatchdogPolicy {
-	conn, err := dial(f.run)
+	r, err := askStatus(ctx, f.run, 0)
 	if err != nil {
 		return nil
 	}
-	defer conn.Close()
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	r, err := peerv1.NewAdminClient(conn).Status(ctx, &peerv1.StatusRequest{})
-	if err != nil {
-		return nil
-	}
-	return r.WatchdogPolicy
+	return r.GetWatchdogPolicy()
 }
 
 // preference returns what to choose by.
@@ -149,15 +143,33 @@ func (f watchdogFlags) preference(ctx context.Context) (watchdog.Preference, wat
 }
 
 func (f watchdogFlags) show(ctx context.Context, out io.Writer) error {
-	prefer, policy, err := f.preference(ctx)
+	if err := f.check(); err != nil {
+		return err
+	}
+	r, err := f.report(ctx)
 	if err != nil {
 		return err
+	}
+	if err := f.render(out, func() ([]byte, error) { return value(r) }, r.table); err != nil {
+		return err
+	}
+	if r.Chosen == "" {
+		return &state{exitDegraded, "no watchdog can be used as things are"}
+	}
+	return nil
+}
+
+// report looks at the host's watchdogs.
+func (f watchdogFlags) report(ctx context.Context) (watchdogReport, error) {
+	prefer, policy, err := f.preference(ctx)
+	if err != nil {
+		return watchdogReport{}, err
 	}
 	candidates, err := watchdog.List(watchdog.Roots{
 		Sys: filepath.Join(f.root, "sys"), Dev: filepath.Join(f.root, "dev"), Proc: filepath.Join(f.root, "proc"),
 	})
 	if err != nil {
-		return err
+		return watchdogReport{}, err
 	}
 	h := host.Config{Root: f.root, State: daemon.Default().State}
 	record, broken := host.NewDisk[watchdog.Record](h, watchdog.RecordFile).Load()
@@ -176,14 +188,7 @@ func (f watchdogFlags) show(ctx context.Context, out io.Writer) error {
 	for _, v := range verdicts {
 		r.Devices = append(r.Devices, deviceOf(v))
 	}
-	encode := func(r watchdogReport) ([]byte, error) { return json.MarshalIndent(r, "", "  ") }
-	if err := render(out, f.output, encode, r, r.table); err != nil {
-		return err
-	}
-	if r.Chosen == "" {
-		return &state{exitDegraded, "no watchdog can be used as things are"}
-	}
-	return nil
+	return r, nil
 }
 
 func deviceOf(v watchdog.Verdict) watchdogDevice {
@@ -208,28 +213,56 @@ func bound(d time.Duration) string {
 	return d.String()
 }
 
-func (r watchdogReport) table(w io.Writer) {
-	fmt.Fprintln(w, "NAME\tDRIVER\tKIND\tTIMEOUT\tκ\tNOWAYOUT\tACTIVE\tHELD BY\tVERDICT")
+func (r watchdogReport) table(to *screen.Screen) {
+	t := view.Columns{Of: []view.Column{
+		{Head: "NAME"}, {Head: "DRIVER"}, {Head: "KIND", Rank: 4}, {Head: "TIMEOUT", Rank: 1}, {Head: "κ", Rank: 2},
+		{Head: "NOWAYOUT", Rank: 3}, {Head: "ACTIVE", Rank: 2}, {Head: "HELD BY"}, {Head: "VERDICT"},
+	}}
 	for _, d := range r.Devices {
-		kappa := fmt.Sprintf("%.2f", d.Kappa)
-		switch {
-		case d.Measured:
-			kappa += " measured"
-		case d.Kappa == watchdog.UnknownKappa/1000 && d.Driver == "unknown":
-			kappa += " assumed"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s–%s\t%s\t%s\t%s\t%s\t%s\n", d.Name, d.Driver, d.Kind, cmp.Or(d.Min, "?"), cmp.Or(d.Max, "?"), kappa,
-			d.Nowayout, d.Active, cmp.Or(strings.Join(d.Holders, ", "), "-"), d.Verdict)
+		t.Add(screen.Say(d.Name), screen.Say(d.Driver), screen.Say(d.Kind), screen.Say(cmp.Or(d.Min, "?")+"–"+cmp.Or(d.Max, "?")),
+			screen.Say(d.kappa()), screen.Say(d.Nowayout), screen.Say(d.Active),
+			screen.Say(cmp.Or(strings.Join(d.Holders, ", "), "-")), d.verdict(d.Verdict))
 	}
-	fmt.Fprintln(w)
+	if len(r.Devices) == 0 {
+		to.Line(screen.Say("the host has no watchdog device"))
+	} else {
+		t.Show(to)
+	}
+	to.Space()
+	var below screen.Table
 	for _, d := range r.Devices {
-		fmt.Fprintf(w, "%s\t%s: %s\n", d.Name, d.Verdict, d.Why)
+		below.Add(screen.Say(d.Name), d.verdict(d.Verdict+": "+d.Why))
 	}
 	if r.Chosen == "" {
-		fmt.Fprintf(w, "next\t%s\n", r.Why)
+		below.Add(screen.Say("next"), screen.Cell{Text: r.Why, Tone: screen.Warn})
 	}
-	fmt.Fprintf(w, "self-test\t%s\n", cmp.Or(r.SelfTest, "never done; drain the node, then picket-agent watchdog self-test"))
-	fmt.Fprintf(w, "policy\tprefer %s, systemd %s%s (%s)\n", r.Policy.Prefer, r.Policy.Systemd, named(r.Policy.Device), r.Policy.source())
+	below.Add(screen.Say("self-test"), screen.Say(cmp.Or(r.SelfTest, "never done; drain the node, then picket-agent watchdog self-test")))
+	below.Add(screen.Say("policy"), screen.Say(fmt.Sprintf("prefer %s, systemd %s%s (%s)", r.Policy.Prefer, r.Policy.Systemd, named(r.Policy.Device), r.Policy.source())))
+	to.Table(below)
+}
+
+// kappa says κ and how it is known.
+func (d watchdogDevice) kappa() string {
+	text := fmt.Sprintf("%.2f", d.Kappa)
+	switch {
+	case d.Measured:
+		return text + " measured"
+	case d.Kappa == watchdog.UnknownKappa/1000 && d.Driver == "unknown":
+		return text + " assumed"
+	}
+	return text
+}
+
+// verdict is a text that looks like the device's verdict.
+func (d watchdogDevice) verdict(text string) screen.Cell {
+	c := screen.Say(text)
+	switch d.Verdict {
+	case "chosen":
+		c.Tone = screen.Good
+	case "refused":
+		c.Tone = screen.Warn
+	}
+	return c
 }
 
 func named(device string) string {

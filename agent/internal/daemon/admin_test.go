@@ -21,7 +21,7 @@ func TestNextSaysWhatTheWatchdogWillDo(t *testing.T) {
 		want    string
 	}{
 		"unarmed":       {decide.Verdict{Phase: decide.Unarmed}, nil, "stays up whatever happens"},
-		"armed":         {decide.Verdict{Phase: decide.Armed, Hold: decide.HoldArmed, PetUntil: now.Add(4 * time.Second)}, nil, "resets in 4s"},
+		"armed":         {decide.Verdict{Phase: decide.Armed, Hold: decide.HoldArmed, PetUntil: now.Add(4 * time.Second)}, nil, "resets in 4.0s"},
 		"latched":       {decide.Verdict{Phase: decide.Latched}, nil, "resets"},
 		"testing":       {decide.Verdict{Phase: decide.Unarmed}, &hold.Status{State: hold.Testing, Timeout: 5 * time.Second, Device: dog}, "must reset it 10s after"},
 		"shutting down": {decide.Verdict{Phase: decide.Armed, Hold: decide.HoldCoast, Timeout: 5 * time.Minute}, &hold.Status{}, "resets it 5m0s after"},

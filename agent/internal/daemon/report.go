@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -134,7 +135,7 @@ func next(v decide.Verdict, h *hold.Status, now timing.Instant) string {
 
 // nextOfArmed is next for a node that has so long left to pet.
 func nextOfArmed(v decide.Verdict, left time.Duration, now timing.Instant) string {
-	tenths := func(d time.Duration) string { return d.Round(time.Second / 10).String() }
+	tenths := func(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }
 	if v.Relay != nil && v.Relay.Sent.Age(now) > left {
 		return "resets in " + tenths(left) + ", unless the API or enough peers call the roll"
 	}

@@ -1,0 +1,315 @@
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/picket-dev/picket/proto/matrix"
+	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
+	"github.com/picket-dev/picket/proto/screen"
+)
+
+// A MatrixReport is who hears whom, as far as one agent knows: whom it hears
+// itself, and what those who watch it say of it. It does not know what they say
+// of each other.
+type MatrixReport struct {
+	Node string `json:"node"`
+	// Kind is what the groups are.
+	Kind     string           `json:"kind"`
+	Findings []matrix.Finding `json:"findings"`
+	Links    []MatrixLink     `json:"links"`
+
+	agents []matrix.Agent
+	onRoll []screen.Cell // whom the roll suspects or withholds
+	lines  []string      // what is known of single links beyond that
+	nodes  bool
+}
+
+// A MatrixLink is what one node says of another.
+type MatrixLink struct {
+	Observer      string `json:"observer"`
+	ObserverGroup string `json:"observerGroup"`
+	Subject       string `json:"subject"`
+	SubjectGroup  string `json:"subjectGroup"`
+	Sight         string `json:"sight"`
+}
+
+// MatrixOf returns the report of a status message.
+func MatrixOf(r *peerv1.StatusReply, by Grouping) MatrixReport {
+	m := MatrixReport{Node: r.GetNode(), Kind: by.Kind, Findings: []matrix.Finding{}, Links: []MatrixLink{}, nodes: by.Nodes}
+	self := matrix.Agent{Node: r.GetNode(), Group: by.of(r.GetNode(), r.GetAddresses())}
+	for _, p := range r.GetPeers() {
+		l := linkOf(p, r.GetLostAfter().AsDuration())
+		switch {
+		case l == lost || l == onlyIn:
+			self.Lost = append(self.Lost, p.GetNode())
+		case p.GetNeighbour() && l != waiting:
+			self.Watches = append(self.Watches, p.GetNode())
+		}
+		m.agents = append(m.agents, wordOf(p, l, r.GetNode(), by.of(p.GetNode(), p.GetAddresses())))
+		if why := l.why(p); why != "" && l != lost {
+			m.lines = append(m.lines, p.GetNode()+": "+why)
+		}
+	}
+	m.agents = append(m.agents, self)
+	for _, e := range r.GetEntries() {
+		m.onRoll = append(m.onRoll, entry(e, r.GetBootId()))
+	}
+	x := matrix.New(m.agents)
+	m.Findings = append(m.Findings, findings(r, x, self, by.Kind)...)
+	groups := make(map[string]string)
+	for _, a := range m.agents {
+		groups[a.Node] = a.Group
+	}
+	for _, from := range x.Nodes() {
+		for _, to := range x.Nodes() {
+			if s := x.Sight(from, to); s != matrix.Unwatched {
+				m.Links = append(m.Links, MatrixLink{from, groups[from], to, groups[to], s.String()})
+			}
+		}
+	}
+	return m
+}
+
+// findings explains what is lost. A node that has lost everybody says more of
+// itself than of them; and what is known of both directions of a link is more than
+// the one that is lost.
+func findings(r *peerv1.StatusReply, x *matrix.Matrix, self matrix.Agent, kind string) []matrix.Finding {
+	if len(self.Lost) > 1 && len(self.Watches) == 0 {
+		text := fmt.Sprintf("%s hears none of its %d neighbours: its own link or its switch, not hosts", self.Node, len(self.Lost))
+		if slices.ContainsFunc(r.GetEndpoints(), reachable) {
+			text = fmt.Sprintf("%s hears none of its %d neighbours, and reaches the API: the agents' port is blocked, not hosts (C12)", self.Node, len(self.Lost))
+		}
+		return []matrix.Finding{{Scope: matrix.ScopeHost, Subjects: []string{self.Node}, Text: text}}
+	}
+	var halved []string
+	for _, p := range r.GetPeers() {
+		switch linkOf(p, r.GetLostAfter().AsDuration()) {
+		case onlyIn, onlyOut, notUs:
+			halved = append(halved, p.GetNode())
+		case ok, waiting, lost, silent, witnessAway, unheard:
+		}
+	}
+	return slices.DeleteFunc(x.Findings(kind), func(f matrix.Finding) bool {
+		single := f.Scope == matrix.ScopeHost || f.Scope == matrix.ScopeLink
+		return single && slices.ContainsFunc(f.Subjects, func(n string) bool { return slices.Contains(halved, n) })
+	})
+}
+
+// wordOf is what a peer says of this node: it hears it if its pings come and it
+// does not say otherwise.
+func wordOf(p *peerv1.PeerStatus, l link, self, group string) matrix.Agent {
+	a := matrix.Agent{Node: p.GetNode(), Group: group}
+	if !p.GetCaller() {
+		return a
+	}
+	a.Watches = []string{self}
+	switch l {
+	case notUs:
+		a.Lost = []string{self}
+	case lost, silent, onlyOut:
+		a.Mute = "its pings do not come"
+	case ok, waiting, onlyIn, witnessAway, unheard:
+	}
+	return a
+}
+
+// Matrix shows the verdict, then who hears whom.
+func Matrix(s *screen.Screen, m MatrixReport) {
+	var verdict rows
+	for _, f := range m.Findings {
+		verdict.add("verdict", screen.Cell{Text: f.Text, Tone: screen.Bad})
+	}
+	if len(m.Findings) == 0 && len(m.lines) == 0 {
+		verdict.add("verdict", m.well())
+	}
+	for _, l := range m.lines {
+		verdict.add("links", screen.Cell{Text: l, Tone: screen.Warn})
+	}
+	for _, c := range m.onRoll {
+		verdict.add("on the roll", c)
+	}
+	s.Table(verdict.Table)
+	if len(m.Links) == 0 {
+		return
+	}
+	s.Space()
+	labels, legend := m.label(s.Width), "Rows hear columns. "
+	if s.Width == 0 || m.wide(labels) <= s.Width {
+		s.Table(m.grid(labels))
+	} else {
+		s.Table(m.list(labels))
+		legend = ""
+	}
+	s.Space()
+	s.Line(screen.Cell{Text: legend + m.Node + " knows its own links alone; kubectl picket matrix shows everybody's.", Tone: screen.Dim})
+}
+
+// well says that nothing is lost, of as much as there is.
+func (m MatrixReport) well() screen.Cell {
+	n := 0
+	for _, l := range m.Links {
+		if l.Observer == m.Node && l.Sight == matrix.Heard.String() {
+			n++
+		}
+	}
+	if n == 0 {
+		return screen.Cell{Text: m.Node + " watches nobody yet", Tone: screen.Warn}
+	}
+	return screen.Cell{Text: fmt.Sprintf("%s hears %s", m.Node, screen.Count(n, "neighbour, and has lost none", "neighbours, and has lost none")), Tone: screen.Good}
+}
+
+// label names the row and the column of each node: its group's, or its own, or
+// where there is no room for that the one of all nodes that are alike.
+func (m MatrixReport) label(width int) map[string]string {
+	labels := make(map[string]string)
+	for _, a := range m.agents {
+		labels[a.Node] = a.Group
+		if m.nodes || a.Group == "" {
+			labels[a.Node] = a.Node
+		}
+	}
+	if !m.nodes || width == 0 || m.wide(labels) <= width {
+		return labels
+	}
+	alike := make(map[string][]string)
+	about := make(map[string]string)
+	for _, l := range m.Links {
+		if l.Observer == m.Node {
+			about[l.Subject] += "heard " + l.Sight
+		} else {
+			about[l.Observer] += "says " + l.Sight
+		}
+	}
+	for _, a := range m.agents {
+		if a.Node != m.Node {
+			alike[about[a.Node]] = append(alike[about[a.Node]], a.Node)
+		}
+	}
+	for _, nodes := range alike {
+		name := nodes[0]
+		if len(nodes) > 1 {
+			slices.SortFunc(nodes, matrix.Compare)
+			name = fmt.Sprintf("%s… (%d)", nodes[0], len(nodes))
+		}
+		for _, n := range nodes {
+			labels[n] = name
+		}
+	}
+	return labels
+}
+
+// wide is how many columns the grid needs.
+func (m MatrixReport) wide(labels map[string]string) int {
+	subjects := make(map[string]string)
+	for _, l := range m.Links {
+		subjects[l.Subject] = labels[l.Subject]
+	}
+	n, first := 0, 0
+	for _, l := range distinct(subjects) {
+		n += utf8.RuneCountInString(l) + 2
+	}
+	for _, l := range distinct(labels) {
+		first = max(first, utf8.RuneCountInString(l))
+	}
+	return n + first
+}
+
+func distinct(labels map[string]string) []string {
+	var all []string
+	for _, l := range labels {
+		all = append(all, l)
+	}
+	slices.SortFunc(all, matrix.Compare)
+	return slices.Compact(all)
+}
+
+// grid draws observers as rows and subjects as columns.
+func (m MatrixReport) grid(labels map[string]string) screen.Table {
+	names := distinct(labels)
+	tally := m.count(func(l MatrixLink) [2]string { return [2]string{labels[l.Observer], labels[l.Subject]} })
+	t := screen.Table{Head: []string{""}}
+	var subjects []string
+	for _, to := range names {
+		if slices.ContainsFunc(names, func(from string) bool { return tally[[2]string{from, to}] != nil }) {
+			subjects = append(subjects, to)
+			t.Head = append(t.Head, cmp.Or(to, none))
+		}
+	}
+	for _, from := range names {
+		row := []screen.Cell{{Text: cmp.Or(from, none), Tone: screen.Strong}}
+		said := false
+		for _, to := range subjects {
+			x := tally[[2]string{from, to}]
+			said = said || x != nil
+			row = append(row, cellOf(x))
+		}
+		if said {
+			t.Add(row...)
+		}
+	}
+	return t
+}
+
+// list draws both directions of this node's links to each label, for as many as
+// there may be.
+func (m MatrixReport) list(labels map[string]string) screen.Table {
+	out, in := "hears", "is heard"
+	tally := m.count(func(l MatrixLink) [2]string {
+		if l.Observer == m.Node {
+			return [2]string{out, labels[l.Subject]}
+		}
+		return [2]string{in, labels[l.Observer]}
+	})
+	t := screen.Table{Head: []string{"", m.Node + " hears", "hears " + m.Node}}
+	for _, n := range distinct(labels) {
+		x, y := tally[[2]string{out, n}], tally[[2]string{in, n}]
+		if x != nil || y != nil {
+			t.Add(screen.Cell{Text: cmp.Or(n, none), Tone: screen.Strong}, cellOf(x), cellOf(y))
+		}
+	}
+	return t
+}
+
+// count counts the links that go to the same place.
+func (m MatrixReport) count(place func(MatrixLink) [2]string) map[[2]string]*matrix.Tally {
+	tally := make(map[[2]string]*matrix.Tally)
+	for _, l := range m.Links {
+		at := place(l)
+		if tally[at] == nil {
+			tally[at] = &matrix.Tally{}
+		}
+		switch l.Sight {
+		case matrix.Heard.String():
+			tally[at].Heard++
+		case matrix.Lost.String():
+			tally[at].Lost++
+		case matrix.Untold.String():
+			tally[at].Untold++
+		}
+	}
+	return tally
+}
+
+// cellOf shows what all nodes of a row say of those of a column.
+func cellOf(t *matrix.Tally) screen.Cell {
+	if t == nil {
+		return screen.Cell{Text: "·", Tone: screen.Dim}
+	}
+	told := t.Heard + t.Lost
+	switch {
+	case told == 0:
+		return screen.Cell{Text: "?", Tone: screen.Warn}
+	case told == 1 && t.Heard == 1:
+		return screen.Cell{Text: "ok", Tone: screen.Good}
+	case told == 1:
+		return screen.Cell{Text: "lost", Tone: screen.Bad}
+	}
+	c := screen.Cell{Text: fmt.Sprintf("%d/%d", t.Heard, told), Tone: screen.Good}
+	if t.Lost > 0 {
+		c.Tone = screen.Bad
+	}
+	return c
+}
