@@ -62,7 +62,7 @@ func (h *host) cut(s *stack) []Step {
 		switch {
 		case d.Kind == ISCSI && !d.Cut:
 			steps = append(steps, s.step(Offline, "cut first: unmounting, closing and killing write dirty pages back (26, 27)").on(d))
-		case d.Kind == RBD && h.byForce(d):
+		case d.Kind == RBD && h.direct(d):
 			st := s.step(UnmapRBD, "cut first: unmapped by force, it drops what is dirty, and no request is in flight (26, 28)").on(d)
 			st.ID = d.ID
 			steps = append(steps, st)
@@ -83,11 +83,11 @@ func (h *host) cut(s *stack) []Step {
 	return steps
 }
 
-// byForce reports whether a mapped image is cut by unmapping it, since not only
-// maps use it.
-func (h *host) byForce(d Device) bool {
-	maps, direct := h.uses(d)
-	return direct || len(maps) == 0
+// direct reports whether something else than maps uses a mapped image: unmapping
+// it is then what cuts it off.
+func (h *host) direct(d Device) bool {
+	_, direct := h.uses(d)
+	return direct
 }
 
 // shutDown tells each file system on the stack that can be told to stop.

@@ -5,7 +5,7 @@ import "slices"
 // lasting reports whether a device is still there when all its mounts are gone,
 // so that only its identity tells whose it was.
 func (h *host) lasting(d Device) bool {
-	return d.Kind == ISCSI || d.Kind == NVMeFabric || isMap(d.Kind) || d.Kind == RBD && !h.byForce(d)
+	return d.Kind == ISCSI || d.Kind == NVMeFabric || isMap(d.Kind) || d.Kind == RBD && !h.direct(d)
 }
 
 // identity returns by what the device can be told from others.

@@ -222,7 +222,7 @@ func (h *host) release(s *stack) []Step {
 	for _, d := range h.leaves(s) {
 		switch d.Kind {
 		case RBD:
-			if !h.byForce(d) {
+			if !h.direct(d) {
 				st := s.step(UnmapRBD, "nothing is above it any more").on(d)
 				st.ID = d.ID
 				steps = append(steps, st)
