@@ -26,6 +26,7 @@ const module = "github.com/picket-dev/picket"
 // must exist: deleting one here is a decision, losing one is an accident.
 var pure = []string{
 	"agent/decide",
+	"agent/teardown",
 	"controller/plan",
 	"controller/topology",
 	"proto/roll",
