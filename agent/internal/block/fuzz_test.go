@@ -2,12 +2,9 @@ package block
 
 import (
 	"bytes"
-	"encoding/binary"
 	"path"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/picket-dev/picket/agent/teardown"
 )
@@ -107,45 +104,6 @@ func FuzzRBD(f *testing.F) {
 			t.Errorf("parseNBD(%q) = %+v of nobody", cmdline, img)
 		}
 	})
-}
-
-// FuzzTable reads what device-mapper writes, and what it never would.
-func FuzzTable(f *testing.F) {
-	f.Add(dmTable("crypt", "secret key", "linear", "8:16 0"), 0, 2)
-	f.Add(dmTable("multipath", "1 queue_if_no_path 0 1 1"), 0, 1)
-	f.Add([]byte{1, 2, 3}, -5, 1<<30)
-	f.Fuzz(func(t *testing.T, buffer []byte, start, count int) {
-		targets, err := parseTable(buffer, start, count)
-		if err == nil && count > 0 && len(targets) != count {
-			t.Errorf("%d targets of %d", len(targets), count)
-		}
-	})
-}
-
-// dmTable writes targets as the kernel does.
-func dmTable(words ...string) []byte {
-	var all []byte
-	for i := 0; i < len(words); i += 2 {
-		spec := make([]byte, dmSpec, dmSpec+len(words[i+1])+8)
-		copy(spec[24:], words[i])
-		spec = append(append(spec, words[i+1]...), 0)
-		spec = append(spec, make([]byte, (8-len(spec)%8)%8)...)
-		binary.NativeEndian.PutUint32(spec[20:], uint32(len(all)+len(spec)))
-		all = append(all, spec...)
-	}
-	return all
-}
-
-func TestParseTable(t *testing.T) {
-	text := append(make([]byte, dmHeader), dmTable("linear", "8:16 0", "error", "", "multipath", "1 queue_if_no_path 0")...)
-	got, err := parseTable(text, dmHeader, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []target{{"linear", "8:16 0"}, {"error", ""}, {"multipath", "1 queue_if_no_path 0"}}
-	if d := cmp.Diff(want, got, cmp.AllowUnexported(target{})); d != "" {
-		t.Errorf("targets (-want +got):\n%s", d)
-	}
 }
 
 // FuzzClaim reads fstab, crypttab, rbdmap, units and udev's files of any form.

@@ -1,0 +1,113 @@
+package rejoin
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// setManual keeps open-iscsi from logging in by itself, in all files of the
+// record that the step names.
+func (o order) setManual() error {
+	address, port, err := net.SplitHostPort(o.Step.Portal)
+	if err != nil {
+		return err
+	}
+	if o.Step.Target == "" || strings.ContainsAny(o.Step.Target+address+port+o.Step.Interface, "/*?[") {
+		return fmt.Errorf("no record has such a name: %s %s %s", o.Step.Target, o.Step.Portal, o.Step.Interface)
+	}
+	found := false
+	for _, dir := range o.Config.Host.Records {
+		at := filepath.Join(o.Config.Host.Root, dir, o.Step.Target)
+		for _, pattern := range []string{address + "," + port + ",*", address + "," + port + ",*/*"} {
+			files, err := filepath.Glob(filepath.Join(at, pattern))
+			if err != nil {
+				return err
+			}
+			for _, file := range files {
+				changed, err := manual(file, o.Step.Interface, filepath.Dir(filepath.Join(o.Config.Host.Root, dir)))
+				if err != nil {
+					return err
+				}
+				found = found || changed
+			}
+		}
+	}
+	if !found {
+		return errors.New("there is no such record")
+	}
+	return nil
+}
+
+// manual rewrites one record, if it is of that interface, and reports whether
+// it is. The new file is made in scratch, where nothing takes it for a record,
+// and keeps the old one's owner and mode: it holds passwords.
+func manual(path, iface, scratch string) (bool, error) {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return false, ignoreGone(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false, err
+	}
+	of := filepath.Base(path)
+	if strings.Contains(of, ",") {
+		of = "" // a file without an interface in its name
+	}
+	var out bytes.Buffer
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(line, "=")
+		switch strings.TrimSpace(key) {
+		case "iface.iscsi_ifacename":
+			of = strings.TrimSpace(value)
+		case "node.startup", "node.conn[0].startup":
+			line = strings.TrimSpace(key) + " = manual\n"
+		}
+		out.WriteString(line)
+	}
+	if of != iface {
+		return false, nil
+	}
+	f, err := os.CreateTemp(scratch, ".picket-*")
+	if err != nil {
+		return false, err
+	}
+	_, err = f.Write(out.Bytes())
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && err == nil {
+		err = f.Chown(int(owner.Uid), int(owner.Gid))
+	}
+	if err == nil {
+		err = f.Chmod(info.Mode().Perm())
+	}
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return false, errors.Join(err, os.Remove(f.Name()))
+	}
+	return true, nil
+}
+
+// logout ends one session, by the host's own open-iscsi: its daemon would make
+// it anew if it were ended behind its back.
+func (o order) logout() error {
+	dir := filepath.Join(o.Config.Host.Sys, "class/iscsi_session", "session"+o.Step.Session)
+	if err := same(filepath.Join(dir, "targetname"), o.Step.Target); err != nil {
+		return err
+	}
+	cmd := exec.Command("iscsiadm", "--mode", "session", "--sid", o.Step.Session, "--logout")
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin", "LC_ALL=C"}
+	text, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("log out of session %s: %w: %.300s", o.Step.Session, err, bytes.TrimSpace(text))
+	}
+	return nil
+}
