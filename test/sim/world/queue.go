@@ -17,43 +17,41 @@ type queue []event
 
 func (q *queue) push(e event) {
 	*q = append(*q, e)
-	h := *q
-	i := len(h) - 1
-	for i > 0 {
-		parent := (i - 1) / 2
-		if !e.before(&h[parent]) {
-			break
-		}
-		h[i] = h[parent]
-		i = parent
-	}
-	h[i] = e
+	q.rise(len(*q)-1, e)
 }
 
-// pop takes the first event off a queue that is not empty.
+// rise puts an event into the gap at i, or as far above as it belongs.
+func (q queue) rise(i int, e event) {
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !e.before(&q[parent]) {
+			break
+		}
+		q[i] = q[parent]
+		i = parent
+	}
+	q[i] = e
+}
+
+// pop takes the first event off a queue that is not empty. The gap sinks to a
+// leaf, where the last event of the queue mostly belongs.
 func (q *queue) pop() event {
 	h := *q
 	first, last := h[0], h[len(h)-1]
 	h[len(h)-1] = event{} // lets go of its closure
 	h = h[:len(h)-1]
 	*q = h
-	i := 0
-	for {
-		child := 2*i + 1
-		if child >= len(h) {
-			break
-		}
+	if len(h) == 0 {
+		return first
+	}
+	gap := 0
+	for child := 1; child < len(h); child = 2*gap + 1 {
 		if child+1 < len(h) && h[child+1].before(&h[child]) {
 			child++
 		}
-		if !h[child].before(&last) {
-			break
-		}
-		h[i] = h[child]
-		i = child
+		h[gap] = h[child]
+		gap = child
 	}
-	if len(h) > 0 {
-		h[i] = last
-	}
+	h.rise(gap, last)
 	return first
 }
