@@ -31,7 +31,7 @@ func dial(run string) (*grpc.ClientConn, error) {
 		return nil, unreachable(path, err)
 	}
 	_ = probe.Close() // it has shown that somebody listens
-	conn, err := grpc.NewClient("unix://"+path, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("unix:"+path, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, fmt.Errorf("reach the agent at %s: %w", path, err)
 	}

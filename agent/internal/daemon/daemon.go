@@ -182,6 +182,7 @@ func (d *Daemon) step(e decide.Event) decide.Verdict {
 		d.journal.note(now, n, v)
 	}
 	if before == nil || before.Phase != v.Phase || before.Reason != v.Reason {
+		d.journal.turn(now, before, v)
 		d.log.Info("phase", "phase", v.Phase.String(), "reason", string(v.Reason), "message", v.Message)
 	}
 	return v

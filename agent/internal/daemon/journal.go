@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"github.com/picket-dev/picket/agent/decide"
@@ -64,15 +65,62 @@ func (j *journal) run(ctx context.Context) {
 
 // note enters a decision and the verdict that it led to.
 func (j *journal) note(at timing.Instant, n decide.Note, v decide.Verdict) {
-	j.mu.Lock()
-	j.entries = append(j.entries, entryOf(at, n, v))
-	if len(j.entries) > journalSize {
-		j.entries = j.entries[1:]
-	}
-	j.mu.Unlock()
+	j.enter(entryOf(at, n, v))
 	select {
 	case j.lines <- n:
 	default:
+	}
+}
+
+// turn enters a change of phase or reason, which has a line of its own in the log.
+func (j *journal) turn(at timing.Instant, before *decide.Verdict, v decide.Verdict) {
+	if v.Phase == decide.PhaseUnknown {
+		return // it says nothing before the holder's first word
+	}
+	what := "the node is " + standing(v)
+	if before != nil && before.Phase != decide.PhaseUnknown {
+		what += ", was " + standing(*before)
+	}
+	if v.Message != "" {
+		what += ": " + v.Message
+	}
+	j.enter(entryOf(at, decide.Note{Rule: ruleOf(v), What: what}, v))
+}
+
+func standing(v decide.Verdict) string {
+	return strings.TrimSpace(v.Phase.String() + " " + string(v.Reason))
+}
+
+// ruleOf is the rule by which a node is in that phase for that reason.
+func ruleOf(v decide.Verdict) decide.Rule {
+	switch v.Reason {
+	case decide.ReasonWithheld:
+		return decide.A1
+	case decide.ReasonDeadline:
+		return decide.A6
+	case decide.ReasonFenced:
+		return decide.A14
+	case decide.ReasonSuspected:
+		return decide.A3
+	case decide.ReasonPeersLost:
+		return decide.A7
+	case decide.ReasonDeviceFailed:
+		return decide.A11
+	case decide.ReasonStopping, decide.ReasonShutdown, decide.ReasonSelfTest:
+		return decide.A13
+	case decide.ReasonNone:
+		return decide.A2
+	default: // the host's and the controller's too
+		return decide.A12
+	}
+}
+
+func (j *journal) enter(e entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.entries = append(j.entries, e)
+	if len(j.entries) > journalSize {
+		j.entries = j.entries[1:]
 	}
 }
 

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/picket-dev/picket/agent/decide"
 	"github.com/picket-dev/picket/agent/internal/kube"
 	"github.com/picket-dev/picket/agent/internal/peer"
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
@@ -115,5 +117,41 @@ func TestAWindowHoldsTheNewestPings(t *testing.T) {
 	want := []time.Duration{50 * time.Millisecond, 95 * time.Millisecond, 99 * time.Millisecond, time.Millisecond}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("percentiles (-want +got):\n%s", d)
+	}
+}
+
+// A change of phase or reason is told with the rule that it follows from.
+func TestTheJournalTellsEachTurn(t *testing.T) {
+	j := newJournal(slog.New(slog.DiscardHandler))
+	armed := decide.Verdict{Phase: decide.Armed, PetUntil: second(5), Via: "api", Relay: &roll.Held{Roll: roll.Roll{Serial: 7}, Sent: second(0)}}
+	armed.Status.Promise.Armed = true
+	unarmed := func(r decide.Reason) decide.Verdict {
+		return decide.Verdict{Phase: decide.Unarmed, Reason: r, Message: "so it is"}
+	}
+	latched := decide.Verdict{Phase: decide.Latched, Reason: decide.ReasonWithheld}
+	before := (*decide.Verdict)(nil)
+	for _, v := range []decide.Verdict{
+		unarmed("Observe"), armed, unarmed(decide.ReasonPeersLost), unarmed(decide.ReasonDeviceFailed), unarmed(decide.ReasonStopping), latched,
+	} {
+		j.turn(second(1), before, v)
+		before = &v
+	}
+	var got []string
+	for _, e := range j.all() {
+		got = append(got, string(e.note.Rule)+" "+e.note.What)
+	}
+	want := []string{
+		"A12 the node is Unarmed Observe: so it is",
+		"A2 the node is Armed, was Unarmed Observe",
+		"A7 the node is Unarmed PeersLost, was Armed: so it is",
+		"A11 the node is Unarmed WatchdogFailed, was Unarmed PeersLost: so it is",
+		"A13 the node is Unarmed Stopping, was Unarmed WatchdogFailed: so it is",
+		"A1 the node is Latched Withheld, was Unarmed Stopping",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if e := j.all()[1]; e.petUntil != second(5) || e.sent != second(0) || e.serial != 7 || e.via != "api" {
+		t.Errorf("the verdict is not beside the decision: %+v", e)
 	}
 }
