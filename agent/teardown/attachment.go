@@ -12,8 +12,9 @@ type Attachments struct {
 	// least the PersistentVolumes that name a device, a target or an image of the
 	// host, or that its metadata name.
 	Volumes []Attachment
-	// Pods are the UIDs of the pods that are bound to this node and have not
-	// been deleted.
+	// Pods are the UIDs of the pods that are bound to this node and are not being
+	// deleted; of static pods those that the kubelet gives them on the host
+	// (annotation kubernetes.io/config.hash), too.
 	Pods []string
 	// Fences are the storage fences against this node that have been
 	// acknowledged and last until it is Clean.

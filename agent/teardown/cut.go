@@ -42,12 +42,14 @@ func (h *host) cutAbove(d Device) bool {
 func (h *host) settle(s *stack) []Step {
 	var steps []Step
 	for _, d := range h.leaves(s) {
-		if d.Kind == RBD && d.InFlight != 0 && !h.cutAbove(d) {
-			why := "the fence at the storage ends its requests once the cluster is reached; no cut may begin before (29)"
-			if !h.fenced(s, d) {
-				why = "nothing uses it: what is in flight is no write of this boot"
-			}
-			steps = append(steps, s.step(Wait, why).on(d))
+		if d.Kind != RBD || d.InFlight == 0 || h.cutAbove(d) {
+			continue
+		}
+		switch {
+		case h.fenced(s, d):
+			steps = append(steps, s.step(Wait, "the fence at the storage ends its requests once the cluster is reached; no cut may begin before (29)").on(d))
+		case d.InFlight > 0:
+			steps = append(steps, s.step(Wait, "nothing uses it: what is in flight is no write of this boot").on(d))
 		}
 	}
 	return steps

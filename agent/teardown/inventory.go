@@ -197,8 +197,9 @@ type Pod struct {
 	Frozen    bool
 }
 
-// A Process is one that has a block device open, or that was found in
-// uninterruptible sleep more than once.
+// A Process is one that had a block device open when the look began and when it
+// ended (udev and its like open them for moments), or that was in
+// uninterruptible sleep both times.
 type Process struct {
 	PID   int
 	Name  string

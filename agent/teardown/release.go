@@ -42,20 +42,16 @@ func (h *host) setManual() []Step {
 		if r.Startup != "automatic" {
 			continue
 		}
-		var s *stack
+		var served []*stack
 		shared := false
 		for _, session := range h.Sessions {
-			if session.Target != r.Target {
-				continue
-			}
-			if mine := h.exclusive(session); mine != nil {
-				s = cmp.Or(s, mine)
-			} else {
-				shared = true
+			if session.Target == r.Target {
+				own := h.exclusive(session)
+				served, shared = append(served, own...), shared || own == nil
 			}
 		}
-		if s != nil && !shared {
-			st := s.step(SetManual, "its record would log in again, and bring the moved volume's device back")
+		if len(served) > 0 && !shared {
+			st := served[0].step(SetManual, "its record would log in again, and bring the moved volume's device back")
 			st.Target, st.Portal, st.Interface = r.Target, r.Portal, r.Interface
 			steps = append(steps, st)
 		}
@@ -63,15 +59,15 @@ func (h *host) setManual() []Step {
 	return steps
 }
 
-// exclusive returns a stack that the session serves, if it serves nothing but
-// what is torn down.
-func (h *host) exclusive(session Session) *stack {
+// exclusive returns the stacks that the session serves, if all of them are torn
+// down, and nothing else that is known of it wants it.
+func (h *host) exclusive(session Session) []*stack {
 	if _, ok := h.session[session.ID]; !ok || session.Boot || slices.ContainsFunc(h.Records, func(r Record) bool {
 		return r.Target == session.Target && r.Startup != "automatic" && r.Startup != "manual"
 	}) {
 		return nil
 	}
-	var first *stack
+	var served []*stack
 	for _, d := range h.Devices {
 		if d.Kind != ISCSI || d.Session != session.ID {
 			continue
@@ -80,9 +76,9 @@ func (h *host) exclusive(session Session) *stack {
 		if !s.clears() {
 			return nil
 		}
-		first = cmp.Or(first, s)
+		served = append(served, s)
 	}
-	return first
+	return served
 }
 
 // logout ends sessions that serve nothing else: early those with requests in
@@ -91,15 +87,18 @@ func (h *host) exclusive(session Session) *stack {
 func (h *host) logout(early bool) []Step {
 	var steps []Step
 	for _, session := range h.Sessions {
-		s := h.exclusive(session)
-		if s == nil || h.inFlight(session.ID) != early {
+		served := h.exclusive(session)
+		if served == nil || h.inFlight(session.ID) != early {
 			continue
 		}
 		why := "nothing else uses the session"
 		if early {
 			why = "its requests in flight end with the session, here and now; nothing else uses it"
 		}
-		st := s.step(Logout, why)
+		st := served[0].step(Logout, why)
+		for _, s := range served {
+			s.planned = true
+		}
 		st.Session, st.Target, st.Portal = session.ID, session.Target, session.Portal
 		steps = append(steps, st)
 	}
@@ -125,27 +124,28 @@ func (h *host) settleShared(s *stack) []Step {
 	return steps
 }
 
-// doomed returns the pods that use what is torn down and still have processes,
-// each with a stack that it uses.
-func (h *host) doomed() (pods []Pod, stacks []*stack) {
+// A doomed pod uses what is torn down, and still has processes.
+type doomed struct {
+	Pod
+	by *stack // one that it uses
+}
+
+func (h *host) doomed() []doomed {
+	var pods []doomed
 	for _, p := range h.Pods {
-		if p.Processes == 0 {
-			continue
-		}
 		i := slices.IndexFunc(h.stacks, func(s *stack) bool { return s.clears() && slices.Contains(s.pods, p.UID) })
-		if i >= 0 {
-			pods, stacks = append(pods, p), append(stacks, h.stacks[i])
+		if i >= 0 && p.Processes > 0 {
+			pods = append(pods, doomed{p, h.stacks[i]})
 		}
 	}
-	return pods, stacks
+	return pods
 }
 
 func (h *host) freeze() []Step {
 	var steps []Step
-	pods, stacks := h.doomed()
-	for i, p := range pods {
+	for _, p := range h.doomed() {
 		if !p.Frozen {
-			st := stacks[i].step(Freeze, "a frozen process neither writes nor starts another")
+			st := p.by.step(Freeze, "a frozen process neither writes nor starts another")
 			st.Pod, st.Cgroup = p.UID, p.Cgroup
 			steps = append(steps, st)
 		}
@@ -155,11 +155,13 @@ func (h *host) freeze() []Step {
 
 func (h *host) kill() []Step {
 	var steps []Step
-	pods, stacks := h.doomed()
-	for i, p := range pods {
-		st := stacks[i].step(Kill, "it holds the volume; what its end would write is cut off (27)")
+	for _, p := range h.doomed() {
+		st := p.by.step(Kill, "it holds the volume; what its end would write is cut off (27)")
 		st.Pod, st.Cgroup = p.UID, p.Cgroup
 		steps = append(steps, st)
+		for _, s := range h.stacks {
+			s.planned = s.planned || slices.Contains(s.pods, p.UID)
+		}
 	}
 	return steps
 }
@@ -265,10 +267,10 @@ func (h *host) subsystem(d Device) (first, all bool) {
 // process that hangs in the kernel, a client of a Ceph cluster without images.
 func (h *host) leftovers() []Step {
 	var steps []Step
-	pods, _ := h.doomed()
+	pods := h.doomed()
 	for _, p := range h.Processes {
 		left := p.Agent || p.Pod != "" && !slices.Contains(h.api.Pods, p.Pod) &&
-			!slices.ContainsFunc(pods, func(q Pod) bool { return q.UID == p.Pod })
+			!slices.ContainsFunc(pods, func(q doomed) bool { return q.UID == p.Pod })
 		if p.Stuck && left {
 			steps = append(steps, Step{Op: Wait, Bound: ops[Wait].bound, PID: p.PID, Name: p.Name, Pod: p.Pod,
 				Why: "it hangs in the kernel, where mount tables do not show what it holds"})

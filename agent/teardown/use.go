@@ -9,7 +9,7 @@ import (
 
 // findPods notes which pods use the stack: those that its volumes are mounted
 // for, and those that have a device open. The mount namespaces that only such
-// pods keep go with them, and their mounts, too.
+// pods keep go when these are killed, and their mounts, too.
 func (h *host) findPods(s *stack) {
 	for _, v := range s.volumes {
 		s.pods = append(s.pods, v.pods...)
@@ -23,7 +23,10 @@ func (h *host) findPods(s *stack) {
 	s.pods = slices.Compact(s.pods)
 	s.fading = map[uint64]bool{}
 	for _, ns := range h.Namespaces {
-		kept := func(uid string) bool { _, ok := slices.BinarySearch(s.pods, uid); return !ok }
+		kept := func(uid string) bool {
+			_, uses := slices.BinarySearch(s.pods, uid)
+			return !uses || !slices.ContainsFunc(h.Pods, func(p Pod) bool { return p.UID == uid })
+		}
 		if h.ofPods(ns) && !slices.ContainsFunc(ns.Pods, kept) {
 			s.fading[ns.ID] = true
 		}

@@ -31,24 +31,27 @@ type Standing int
 
 // The standings.
 const (
-	Unclaimed Standing = iota // no volume is known for it
-	Rightful                  // its volume is attached to this node, or may be used here
-	Stale                     // its volume has moved: it is torn down
-	Stuck                     // it can be neither left nor torn down
+	StandingUnknown Standing = iota // what the API says could not be read
+	Unclaimed                       // no volume is known for it
+	Rightful                        // its volume is attached to this node, or may be used here
+	Stale                           // its volume has moved: it is torn down
+	Stuck                           // it can be neither left nor torn down
 )
 
 // String returns the standing's name.
 func (s Standing) String() string {
 	switch s {
+	case Unclaimed:
+		return "Unclaimed"
 	case Rightful:
 		return "Rightful"
 	case Stale:
 		return "Stale"
 	case Stuck:
 		return "Stuck"
-	case Unclaimed:
+	case StandingUnknown:
 	}
-	return "Unclaimed"
+	return "Unknown"
 }
 
 // kinds are the names of the kinds of devices.
@@ -124,12 +127,21 @@ func (t treeOf) session(session Session) Item {
 	h := t.host
 	item := Item{
 		Kind: "session", Name: session.Target, About: fmt.Sprintf("%s, session %s", session.Portal, session.ID),
-		Steps: t.indices(func(s Step) bool { return s.Session == session.ID }),
+		Steps: t.indices(func(s Step) bool {
+			return s.Session == session.ID || s.Op == SetManual && s.Target == session.Target && s.Portal == session.Portal
+		}),
 	}
 	for _, d := range h.Devices {
 		if d.Kind == ISCSI && d.Session == session.ID {
 			item.Items = append(item.Items, t.device(d))
 		}
+	}
+	item.Owner, item.Standing = OwnerNobody, Unclaimed
+	for _, below := range item.Items {
+		if below.Owner == OwnerKubernetes {
+			item.Owner = OwnerKubernetes
+		}
+		item.Standing = max(item.Standing, min(below.Standing, Rightful))
 	}
 	switch {
 	case session.Boot:
@@ -137,9 +149,11 @@ func (t treeOf) session(session Session) Item {
 	case h.servesHost(session.ID):
 		item.Owner, item.Why = OwnerHost, "a disk of the host comes over it"
 	case h.exclusive(session) != nil:
-		item.Owner, item.Why = OwnerKubernetes, "all that comes over it has moved"
+		item.Standing, item.Why = Stale, "all that comes over it has moved"
+	case item.Owner == OwnerKubernetes:
+		item.Why = "not all that comes over it is torn down"
 	default:
-		item.Why = "something that stays, or nothing that is known, comes over it"
+		item.Why = "no volume is known for it"
 	}
 	return item
 }
@@ -220,25 +234,30 @@ func (t treeOf) mounts(s *stack, match func(Mount) bool) []Item {
 
 // stand says whose the item of that stack is, and why it stays or goes.
 func (t treeOf) stand(item *Item, s *stack) {
-	item.Owner, item.Pods = s.owner(), slices.Clone(s.pods)
-	if len(s.host) > 0 {
-		item.Why = s.host[0]
-	}
+	item.Owner, item.Pods, item.Standing = s.owner(), slices.Clone(s.pods), Unclaimed
+	var reason string
 	for _, v := range s.volumes {
-		if stale, why := v.stale(); item.Volume == "" || stale {
-			item.Volume, item.Claim, item.Standing = v.name(), v.claim, Rightful
-			if len(s.host) == 0 {
-				item.Why = why
-			}
-			if stale {
-				break
-			}
+		stale, why := v.stale()
+		if item.Volume != "" && !stale {
+			continue
+		}
+		item.Volume, item.Claim, item.Standing, reason = v.name(), v.claim, Rightful, why
+		if stale {
+			break
 		}
 	}
 	switch {
 	case len(s.blockers) > 0:
 		item.Standing, item.Why = Stuck, s.blockers[0]
+	case len(s.host) > 0:
+		item.Why = s.host[0]
+	case len(s.volumes) > 0 && !t.host.api.Known:
+		item.Standing, item.Why = StandingUnknown, "what is attached to this node could not be read"
 	case s.stale:
-		item.Standing = Stale
+		item.Standing, item.Why = Stale, reason
+	case len(s.volumes) > 0:
+		item.Why = reason
+	default:
+		item.Why = "no volume is known for it, and nothing uses it"
 	}
 }
