@@ -90,7 +90,7 @@ func (x *explainer) groups() {
 	}
 	main := islands[0] // the one with most nodes
 	for _, island := range islands[1:] {
-		within := func(n string) bool { return slices.Contains(island, x.group(n)) }
+		within := func(n string) bool { return slices.Contains(island, x.Group(n)) }
 		x.add(ScopeGroup, slices.Clone(island),
 			func(p pair) bool { return within(p.from) != within(p.to) },
 			"%s %s cut off from %s: %s", x.kind, Names(island), Names(main), x.fate(within))
@@ -123,7 +123,7 @@ func (x *explainer) fate(within func(string) bool) string {
 func (x *explainer) islands() [][]string {
 	size := make(map[string]int)
 	for _, n := range x.nodes {
-		size[x.group(n)]++
+		size[x.Group(n)]++
 	}
 	groups := x.Groups()
 	var islands [][]string
@@ -179,7 +179,7 @@ func (x *explainer) paths() {
 				continue
 			}
 			explains := func(p pair) bool {
-				g, h := x.group(p.from), x.group(p.to)
+				g, h := x.Group(p.from), x.Group(p.to)
 				return g == a && h == b || g == b && h == a
 			}
 			if !x.severalHosts(explains) {

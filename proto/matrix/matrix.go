@@ -66,8 +66,9 @@ type pair struct{ from, to string }
 
 // New returns the matrix of the agents' words. Each node's name must come once.
 // A lost link is lost both ways, since heartbeats ask and answer. A node that
-// most of its watchers have lost, and that says so of less than half of them, has
-// not told what it must have seen: its word is taken for old, and is Untold.
+// most of its watchers have lost, and that says so of less than half of those of
+// them whom it watches, has not told what it must have seen: its word is taken
+// for old, and is Untold. One that watches none of them must have lost somebody.
 func New(agents []Agent) *Matrix {
 	m := &Matrix{
 		agents: make(map[string]Agent, len(agents)), sights: make(map[pair]Sight),
@@ -95,7 +96,7 @@ func New(agents []Agent) *Matrix {
 	}
 	for _, from := range m.nodes {
 		a := m.agents[from]
-		if a.Mute == "" && 2*len(accusers[from]) > watchers[from] && 2*shared(a.Lost, accusers[from]) < len(accusers[from]) {
+		if a.Mute == "" && 2*len(accusers[from]) > watchers[from] && a.unaware(accusers[from]) {
 			a.Mute = "it is lost itself, and its word is older"
 			m.agents[from] = a
 		}
@@ -119,7 +120,7 @@ func (m *Matrix) take(a Agent) {
 		m.pairs = append(m.pairs, p)
 		m.about[n] = m.about[n].and(m.sights[p])
 		m.by[a.Node] = m.by[a.Node].and(m.sights[p])
-		g := pair{a.Group, m.group(n)}
+		g := pair{a.Group, m.Group(n)}
 		m.between[g] = m.between[g].and(m.sights[p])
 	}
 }
@@ -129,6 +130,16 @@ func (a Agent) watched() []string {
 	all := slices.Concat(a.Watches, a.Lost)
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// unaware reports whether the agent says nothing of having lost those that have
+// lost it.
+func (a Agent) unaware(accusers []string) bool {
+	mutual := shared(a.watched(), accusers)
+	if mutual == 0 {
+		return len(a.Lost) == 0
+	}
+	return 2*shared(a.Lost, accusers) < mutual
 }
 
 // shared counts the names that are in both lists.
@@ -207,4 +218,5 @@ func (m *Matrix) bothWays(a, b string) Tally {
 	return m.Between(a, b).plus(m.Between(b, a))
 }
 
-func (m *Matrix) group(node string) string { return m.agents[node].Group }
+// Group returns the group of a node.
+func (m *Matrix) Group(node string) string { return m.agents[node].Group }

@@ -204,6 +204,56 @@ func TestWordOfTheLostIsOld(t *testing.T) {
 	}
 }
 
+// sparse returns 200 agents in ten racks, of whom each watches eight.
+func sparse(lost func(from, to Agent) bool) []Agent {
+	agents := racks(10, 20)
+	for i := range agents {
+		agents[i].Watches = nil
+		for k := range 8 {
+			to := agents[(i+1+k*k*7)%len(agents)]
+			agents[i].Watches = append(agents[i].Watches, to.Node)
+			if lost(agents[i], to) {
+				agents[i].Lost = append(agents[i].Lost, to.Node)
+			}
+		}
+	}
+	return agents
+}
+
+// In a large cluster a node watches few of those that watch it.
+func TestFindingsInALargeCluster(t *testing.T) {
+	r4 := func(a Agent) bool { return a.Group == "r4" }
+	for _, tt := range []struct {
+		name string
+		lost func(from, to Agent) bool
+		want []string
+	}{
+		{"nothing", func(Agent, Agent) bool { return false }, nil},
+		{
+			"uplink", func(a, b Agent) bool { return r4(a) != r4(b) },
+			[]string{"rack r4 cut off from r1–r3 and r5–r10: uplink, not hosts (its nodes hear each other)"},
+		},
+		{
+			"uplink, and no API behind it", func(a, b Agent) bool { return !r4(a) && r4(b) },
+			[]string{"rack r4 cut off from r1–r3 and r5–r10: uplink or power, not single hosts (none of its nodes says anything of it)"},
+		},
+		{
+			"host", func(a, b Agent) bool { return b.Node == "n70" },
+			[]string{"n70 is lost by 8 of the 8 that watch it: down, hung or cut off alone, unless only its agent's port is blocked"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, f := range New(sparse(tt.lost)).Findings("rack") {
+				got = append(got, f.Text)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func TestNames(t *testing.T) {
 	for _, tt := range []struct {
 		names []string

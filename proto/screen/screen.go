@@ -46,7 +46,7 @@ func (s *Screen) Row(cells ...Cell) {
 		}
 		left := len(c.Text) - len(strings.TrimLeft(c.Text, " "))
 		b.WriteString(strings.Repeat(" ", spaces+left))
-		b.WriteString(s.paint(Cell{bare, c.Tone}))
+		b.WriteString(s.paint(Cell{Text: bare, Tone: c.Tone}))
 		spaces = width(c.Text) - left - width(bare)
 	}
 	b.WriteByte('\n')
@@ -81,7 +81,7 @@ func (s *Screen) Table(t Table) {
 	if t.Head != nil {
 		head := make([]Cell, len(t.Head))
 		for i, h := range t.Head {
-			head[i] = Cell{h, Dim}
+			head[i] = Cell{Text: h, Tone: Dim}
 		}
 		rows = append([][]Cell{head}, rows...)
 	}
@@ -141,7 +141,7 @@ func (s *Screen) squeeze(widths []int, flex, indent int) {
 func (s *Screen) row(b *strings.Builder, row []Cell, widths []int, flex, indent int) {
 	var lines []string
 	if flex >= 0 && flex < len(row) {
-		lines = wrap(row[flex].Text, widths[flex])
+		lines = wrap(row[flex].Text, widths[flex], row[flex].Hang)
 	}
 	for n := 0; n == 0 || n < len(lines); n++ {
 		pending := indent
@@ -152,7 +152,7 @@ func (s *Screen) row(b *strings.Builder, row []Cell, widths []int, flex, indent 
 			var c Cell
 			switch {
 			case i == flex && n < len(lines):
-				c = Cell{lines[n], row[i].Tone}
+				c = Cell{Text: lines[n], Tone: row[i].Tone}
 			case i != flex && n == 0 && i < len(row):
 				c = row[i]
 			}
@@ -177,21 +177,22 @@ func (s *Screen) paint(c Cell) string {
 }
 
 // wrap breaks a text between words into lines of at most so many characters; a
-// longer word has a line of its own.
-func wrap(text string, limit int) []string {
+// longer word has a line of its own. Lines after the first are indented by hang.
+func wrap(text string, limit, hang int) []string {
 	var lines []string
 	for part := range strings.SplitSeq(text, "\n") {
-		line := ""
+		line, empty := "", true
 		for word := range strings.FieldsSeq(part) {
 			switch {
-			case line == "":
-				line = word
+			case empty:
+				line += word
 			case width(line)+1+width(word) <= limit:
 				line += " " + word
 			default:
 				lines = append(lines, line)
-				line = word
+				line = strings.Repeat(" ", hang) + word
 			}
+			empty = false
 		}
 		lines = append(lines, line)
 	}

@@ -11,8 +11,8 @@ import (
 
 func aTable() Table {
 	t := Table{Head: []string{"NODE", "EMPTY", "STATE", "WHY"}}
-	t.Add(Say("node-1"), Say(""), Cell{"Armed", Good}, Say(""))
-	t.Add(Say("node-10"), Say(""), Cell{"Unarmed", Bad}, Say("no usable watchdog was found on this node"))
+	t.Add(Say("node-1"), Say(""), Cell{Text: "Armed", Tone: Good}, Say(""))
+	t.Add(Say("node-10"), Say(""), Cell{Text: "Unarmed", Tone: Bad}, Say("no usable watchdog was found on this node"))
 	return t
 }
 
@@ -83,6 +83,23 @@ func TestTableWithFlexInTheMiddle(t *testing.T) {
 	want := "1  many words that go   end\n   on for long\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestRow(t *testing.T) {
+	var out strings.Builder
+	s := &Screen{Out: &out, Colour: true}
+	s.Row(Cell{Text: " 1 ", Tone: Bad}, Cell{Text: "  "}, Say("a"), Say("  "))
+	if got := strings.ReplaceAll(out.String(), "\x1b[", "*"); got != " *1;31m1*0m     a\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestItemsHang(t *testing.T) {
+	var out strings.Builder
+	(&Screen{Out: &out, Width: 18}).Line(Item("many words that go on", Plain))
+	if want := "· many words that\n  go on\n"; out.String() != want {
+		t.Errorf("%q", out.String())
 	}
 }
 

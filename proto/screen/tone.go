@@ -42,7 +42,12 @@ func (t Tone) code() string {
 type Cell struct {
 	Text string
 	Tone Tone
+	// Hang is how far the text's lines after the first are indented.
+	Hang int
 }
+
+// Item returns a Cell that is one of a list.
+func Item(text string, tone Tone) Cell { return Cell{Text: "· " + text, Tone: tone, Hang: 2} }
 
 // Say returns a Cell without meaning.
 func Say(text string) Cell { return Cell{Text: text} }

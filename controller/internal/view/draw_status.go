@@ -18,7 +18,7 @@ func (v *Status) Draw(s *screen.Screen, wide bool) {
 	t := screen.Table{Flex: 1}
 	t.Add(screen.Cell{Text: "Cluster", Tone: screen.Strong}, v.headline())
 	for _, p := range v.Problems {
-		t.Add(screen.Say(""), screen.Cell{Text: "· " + p, Tone: v.tone()})
+		t.Add(screen.Say(""), screen.Item(p, v.tone()))
 	}
 	t.Add(screen.Cell{Text: "Nodes", Tone: screen.Strong}, screen.Say(v.armedLine()))
 	t.Add(screen.Cell{Text: "Fencing", Tone: screen.Strong}, v.fencingLine())

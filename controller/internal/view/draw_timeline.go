@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/proto/matrix"
 	"github.com/picket-dev/picket/proto/screen"
 )
@@ -23,7 +24,7 @@ func (v *Timeline) Draw(s *screen.Screen, wide bool) {
 	}
 	add("Why", v.Why, screen.Strong)
 	for _, e := range v.Evidence {
-		add("", "· "+e, screen.Plain)
+		t.Add(screen.Say(""), screen.Item(e, screen.Plain))
 	}
 	add("Outcome", v.Outcome, v.tone())
 	add("Next", v.Next, v.tone())
@@ -68,7 +69,7 @@ func (v *Timeline) present() string {
 		text += ", kubelet " + n.Ready
 	}
 	switch {
-	case v.BootID == "" || n.BootID == "":
+	case v.BootID == "" || n.BootID == "" || v.Phase == v1alpha1.FenceRefuted:
 	case n.BootID != v.BootID:
 		text += ", in the new boot " + short(n.BootID)
 	default:

@@ -28,12 +28,16 @@ type Matrix struct {
 // A MatrixRow is what one observer, or one group of them, says of the others.
 type MatrixRow struct {
 	Observer string       `json:"observer"`
+	Group    string       `json:"group,omitempty"` // of a node
 	Mute     string       `json:"mute,omitempty"`
 	Cells    []MatrixCell `json:"cells"`
 }
 
 // Number is the row's number for people, given its index.
 func (r MatrixRow) Number(index int) int { return index + 1 }
+
+// title is how the row is called: the group stands behind the node's name.
+func (r MatrixRow) title() string { return strings.TrimSpace(r.Observer + " " + r.Group) }
 
 // A MatrixCell counts the links from a row to a column.
 type MatrixCell struct {
@@ -111,6 +115,9 @@ func kindOf(label string) string { return label[strings.LastIndexAny(label, "/."
 func (v *Matrix) byNode(m *matrix.Matrix) {
 	for _, from := range m.Nodes() {
 		row := MatrixRow{Observer: from, Mute: m.Mute(from)}
+		if len(m.Groups()) > 1 {
+			row.Group = m.Group(from)
+		}
 		for _, to := range m.Nodes() {
 			c := MatrixCell{Subject: to}
 			switch m.Sight(from, to) {
@@ -184,7 +191,7 @@ func (v *Matrix) legend() string {
 func (v *Matrix) grid(s *screen.Screen) {
 	name, cell := 0, 1
 	for i, r := range v.Rows {
-		name = max(name, len([]rune(r.Observer)))
+		name = max(name, len([]rune(r.title())))
 		cell = max(cell, len(fmt.Sprint(i+1)))
 		for _, c := range r.Cells {
 			cell = max(cell, len([]rune(c.Text())))
@@ -217,7 +224,7 @@ func (v *Matrix) band(s *screen.Screen, from, to, name, cell int) {
 		if r.Mute != "" {
 			tone = screen.Dim
 		}
-		row := []screen.Cell{{Text: fmt.Sprintf("%*d %-*s", number, i+1, name, r.Observer), Tone: tone}}
+		row := []screen.Cell{{Text: fmt.Sprintf("%*d %-*s", number, i+1, name, r.title()), Tone: tone}}
 		for _, c := range r.Cells[from:to] {
 			text := c.Text()
 			if text == "" && c.Subject == r.Observer && v.By == ByNode {

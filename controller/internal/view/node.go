@@ -22,7 +22,7 @@ type Node struct {
 	Name   string `json:"name"`
 	Domain string `json:"domain,omitempty"`
 	// Phase is the agent's word, or NoGuard, NoAgent, OldBoot or Silent where it
-	// has none that counts.
+	// has none that counts, or Dead for a boot that was fenced.
 	Phase   string `json:"phase"`
 	Armed   bool   `json:"armed"`
 	Reason  string `json:"reason,omitempty"`
@@ -61,6 +61,7 @@ const (
 	phaseNoAgent = "NoAgent"
 	phaseOldBoot = "OldBoot"
 	phaseSilent  = "Silent"
+	phaseDead    = "Dead"
 )
 
 // nodes returns the standing of every node, by name.
@@ -97,6 +98,9 @@ func (s *Snapshot) nodes() []Node {
 		if n := byName[FencedNode(f)]; n != nil && Open(f) {
 			open := s.OpenFence(n.Name)
 			n.Fence, n.FencePhase = open.Name, open.Status.Phase
+			if p := open.Status.Phase; (p == v1alpha1.FenceFenced || p == v1alpha1.FenceDetached) && open.Status.BootID == n.BootID {
+				n.Phase, n.Reason, n.Message, n.Armed = phaseDead, "", "its last boot is fenced, and no new one is known", false
+			}
 		}
 	}
 	all := make([]Node, 0, len(byName))

@@ -155,7 +155,7 @@ func (v *Status) count() {
 // why says in one word why the node is not armed.
 func (n Node) why() string {
 	switch n.Phase {
-	case phaseNoGuard, phaseNoAgent, phaseOldBoot, phaseSilent:
+	case phaseNoGuard, phaseNoAgent, phaseOldBoot, phaseSilent, phaseDead:
 		return n.Phase
 	}
 	return cmp.Or(n.Reason, n.Phase)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/proto/matrix"
+	"github.com/picket-dev/picket/proto/roll"
 )
 
 // A Timeline is the story of one fence.
@@ -154,8 +155,10 @@ func (v *Timeline) judge(s *Snapshot, f *v1alpha1.NodeFence) {
 	} else if !told && v.Reason == v1alpha1.ReasonPeersLost {
 		v.Evidence = append(v.Evidence, "who reported it lost is no longer known: Kubernetes keeps events for an hour")
 	}
-	if len(f.Status.Acknowledged) > 0 {
-		v.Evidence = append(v.Evidence, "its right to run was withdrawn before witnesses: "+matrix.Names(f.Status.Acknowledged)+" acknowledged it")
+	if acks := s.acks(f); f.Status.Phase == v1alpha1.FenceWithheld && acks != "" {
+		v.Evidence = append(v.Evidence, acks)
+	} else if len(f.Status.Acknowledged) > 0 {
+		v.Evidence = append(v.Evidence, "witnesses "+matrix.Names(f.Status.Acknowledged)+" acknowledged that it is withheld")
 	}
 	for _, b := range f.Status.Blockers {
 		v.Evidence = append(v.Evidence, "blocked by "+b)
@@ -204,6 +207,28 @@ func (s *Snapshot) accusers(node string) []string {
 		}
 	}
 	return []string{fmt.Sprintf("now lost by %d of the %d that watch it: %s", t.Lost, t.Lost+t.Heard, matrix.Names(names))}
+}
+
+// acks says which witnesses know that the fence withholds the node, and whether
+// they suffice in every epoch, by their NodeGuards.
+func (s *Snapshot) acks(f *v1alpha1.NodeFence) string {
+	if s.Roll == nil {
+		return ""
+	}
+	var parts []string
+	for _, e := range s.Roll.Spec.Epochs {
+		var names []string
+		for _, w := range e.Witnesses {
+			g := s.guard(w)
+			if w != FencedNode(f) && g != nil && g.Status.Acked.History == s.Roll.Spec.History && slices.Contains(g.Status.Acked.Fences, f.Status.Fence) {
+				names = append(names, w)
+			}
+		}
+		cover := roll.Epoch{Witnesses: e.Witnesses}.Cover()
+		parts = append(parts, fmt.Sprintf("%d of the %d witnesses of epoch %d acknowledged that it is withheld, %d must: %s",
+			len(names), len(e.Witnesses), e.Number, cover, cmp.Or(matrix.Names(names), "nobody yet")))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // bound compares the time to the taint with what the node's promise bounds.

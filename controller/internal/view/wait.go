@@ -134,7 +134,8 @@ func (w *Wait) Draw(s *screen.Screen, _ bool) {
 	}
 	s.Table(t)
 	s.Space()
-	f := screen.Table{Head: []string{"FROM A POWER CUT", "", ""}}
+	s.Line(screen.Say("From a power cut:"))
+	f := screen.Table{Indent: 2}
 	for _, x := range []struct {
 		d    time.Duration
 		what string
