@@ -38,7 +38,36 @@ func TestTree(t *testing.T) {
 	s.shown(num(0, 81), "nfs4", kubelet+"/pods/p/volumes/kubernetes.io~nfs/pv-n", "")
 	s.api.Pods = append(s.api.Pods, "p")
 	p := Make(s.inv, s.api, sameClean)
-	want := []string{}
+	want := []string{
+		"session iqn.2026-03.example:array (192.0.2.50:3260, session 1) Kubernetes Rightful  [] not all that comes over it is torn down",
+		"  iscsi sdb (LUN 1) Kubernetes Stale pv-a [Note Offline DeleteSCSI] not attached to this node",
+		"    multipath dm-10 (mpatha) Kubernetes Stale pv-a [Note FlushMultipath] not attached to this node",
+		"      mount plugins/kubernetes.io/csi/csi.example/HASH/globalmount (ext4) Kubernetes Stale pv-a [Unmount] not attached to this node",
+		"      mount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount (ext4) Kubernetes Stale pv-a [ShutDown Unmount] not attached to this node",
+		"      mount /data (ext4) Kubernetes Stale pv-a [] not attached to this node",
+		"  iscsi sdd (LUN 5) Nobody Unclaimed  [] no volume is known for it, and nothing uses it",
+		"session iqn.2026-03.example:array (198.51.100.50:3260, session 2) Kubernetes Stale  [Logout] all that comes over it has moved",
+		"  iscsi sdc (LUN 1) Kubernetes Stale pv-a [Offline] not attached to this node",
+		"    multipath dm-10 (mpatha) again Kubernetes Stale pv-a [Note FlushMultipath] not attached to this node",
+		"mount pods/p/volumes/kubernetes.io~nfs/pv-n (nfs4) Kubernetes Rightful pv-n [] used by a pod of this node",
+		"disk sda (local-1) Host Unclaimed  [] sda is a disk of the host",
+		"  partition sda1 () Host Unclaimed  [] sda is a disk of the host",
+		"    mount /boot (ext4) Host Unclaimed  [] sda is a disk of the host",
+		"  partition sda2 () Host Unclaimed  [] sda is a disk of the host",
+		"    lv dm-0 (vg-root) Host Unclaimed  [] sda is a disk of the host",
+		"      mount / (ext4) Host Unclaimed  [] sda is a disk of the host",
+		"    lv dm-1 (vg-swap) Host Unclaimed  [] sda is a disk of the host",
+		"    lv dm-2 (vg-local) Host Unclaimed  [] sda is a disk of the host",
+		"      drbd drbd0 () Host Unclaimed  [] sda is a disk of the host",
+		"disk sdzz () Host Unclaimed  [] sdzz is a disk of the host",
+		"  md md0 () Host Unclaimed  [] sdzz is a disk of the host",
+		"rbd rbd0 (rbd/b) Kubernetes Rightful pv-b [] attached to this node",
+		"  loop loop102 () Kubernetes Rightful pv-b [] attached to this node",
+		"  mount plugins/kubernetes.io/csi/volumeDevices/publish/pv-b/pod-pv-b (devtmpfs) Kubernetes Rightful pv-b [] attached to this node",
+		"  mount pods/pod-pv-b/volumeDevices/kubernetes.io~csi/pv-b (devtmpfs) Kubernetes Rightful pv-b [] attached to this node",
+		"disk nvme0n1 (local-2) Host Unclaimed  [] dm-3 is named by the host: ceph OSD",
+		"  lv dm-3 (ceph--osd-block) Host Unclaimed  [] dm-3 is named by the host: ceph OSD",
+	}
 	if d := cmp.Diff(want, draw(p.Tree, p, "")); d != "" {
 		t.Errorf("tree (-want +got):\n%s", d)
 	}
