@@ -30,16 +30,7 @@ type Core struct {
 	change  change
 	stray   strays
 	roster
-	scratch scratch
-}
-
-// scratch is space that every step needs anew.
-type scratch struct {
-	fences     []Fence
-	open, byID map[string]*Fence
-	over       map[string]timing.Instant
-	stray      strays
-	witnesses  []Peer
+	step step // the last one, whose space the next one uses
 }
 
 // sayings are what people were told of a node last: reason → message.
@@ -55,9 +46,9 @@ func New(cfg Config) *Core {
 		named:  make(map[string]bool),
 		over:   make(map[string]timing.Instant),
 		stray:  make(strays),
-		scratch: scratch{
+		step: step{
 			open: make(map[string]*Fence), byID: make(map[string]*Fence),
-			over: make(map[string]timing.Instant), stray: make(strays),
+			overNow: make(map[string]timing.Instant), strayNow: make(strays),
 		},
 	}
 }
@@ -90,20 +81,23 @@ func (c *Core) Plan(now timing.Instant, w World) ([]Action, timing.Instant) {
 
 // begin makes a step of the world, which is the caller's and stays as it is.
 func (c *Core) begin(now timing.Instant, w World) *step {
-	s := &c.scratch
-	s.fences = append(s.fences[:0], w.Fences...)
-	w.Fences = s.fences
-	clear(s.open)
-	clear(s.byID)
-	clear(s.over)
-	clear(s.stray)
+	p := &c.step
+	clear(p.open)
+	clear(p.byID)
+	clear(p.overNow)
+	clear(p.strayNow)
+	w.Fences = append(p.w.Fences[:0], w.Fences...)
+	*p = step{
+		Core: c, now: now, wake: now.Add(idle), w: w,
+		open: p.open, byID: p.byID, overNow: p.overNow, strayNow: p.strayNow, witnessed: p.witnessed,
+	}
 	c.call(&w)
-	return &step{Core: c, now: now, w: w, wake: now.Add(idle), open: s.open, byID: s.byID}
+	return p
 }
 
 // forget drops what was observed of fences that are gone.
 func (p *step) forget() {
-	p.over, p.scratch.over = p.scratch.over, p.over
+	p.over, p.overNow = p.overNow, p.over
 	maps.DeleteFunc(p.trials, func(id string, _ *trial) bool { return p.byID[id] == nil })
 	maps.DeleteFunc(p.named, func(id string, _ bool) bool { return p.byID[id] == nil })
 }
@@ -148,6 +142,10 @@ type step struct {
 	open    map[string]*Fence // node → its open fence
 	byID    map[string]*Fence // by the ID in the Roll; of several, the oldest that is open
 	actions []Action
+
+	overNow   map[string]timing.Instant // over, and stray, as they should become
+	strayNow  strays
+	witnessed []Peer // what witnesses returned
 }
 
 func (p *step) do(a Action) { p.actions = append(p.actions, a) }

@@ -234,7 +234,7 @@ func (p *step) ended(f *Fence) {
 	if !known {
 		since = p.now
 	}
-	p.scratch.over[f.UID] = since
+	p.overNow[f.UID] = since
 	over := since.Add(keepEnded)
 	switch {
 	case f.Deleting:

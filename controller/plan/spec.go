@@ -87,14 +87,14 @@ func samePeer(a, b Peer) bool {
 // witnesses returns the agents of all listed epochs, as far as they are known.
 // A witness may have no node any more.
 func (p *step) witnesses() []Peer {
-	peers := p.scratch.witnesses[:0]
+	peers := p.witnessed[:0]
 	for _, name := range p.w.Roll.Witnesses() {
 		g := p.w.Guards[name]
 		if a := g.peer(); a.Fingerprint != "" {
 			peers = append(peers, a)
 		}
 	}
-	p.scratch.witnesses = peers
+	p.witnessed = peers
 	return peers
 }
 

@@ -123,9 +123,8 @@ func (p *step) unmarked(f *Fence, t *trial) bool {
 // one together with its finalizer, or a write arrived late. Not at once: the
 // fence may only not be visible yet.
 func (p *step) orphans() {
-	left := p.scratch.stray
 	for _, e := range p.w.Roll.Entries {
-		if p.accounted(e.Fence) || !p.strayed(left, e.Fence) {
+		if p.accounted(e.Fence) || !p.strayed(e.Fence) {
 			continue
 		}
 		if _, exists := p.w.Nodes[e.Node]; e.State == roll.Suspected || !exists {
@@ -137,11 +136,11 @@ func (p *step) orphans() {
 	for i := range p.members {
 		n := &p.members[i].Node
 		p.warnForeign(n)
-		if n.marked() && !p.owned(n) && p.strayed(left, "node/"+n.Name) {
+		if n.marked() && !p.owned(n) && p.strayed("node/"+n.Name) {
 			p.do(n.mark(&FenceStatus{}, C11))
 		}
 	}
-	p.stray, p.scratch.stray = left, p.stray
+	p.stray, p.strayNow = p.strayNow, p.stray
 }
 
 // owned reports whether some fence still answers for the marks on the node.
@@ -156,13 +155,13 @@ func (p *step) owned(n *Node) bool {
 // strays maps what belongs to no fence to when that was first seen.
 type strays map[string]timing.Instant
 
-// strayed notes in left what belongs to no fence, and reports whether it has
-// been so for long enough.
-func (p *step) strayed(left strays, what string) bool {
+// strayed notes what belongs to no fence, and reports whether it has been so for
+// long enough.
+func (p *step) strayed(what string) bool {
 	since, known := p.stray[what]
 	if !known {
 		since = p.now
 	}
-	left[what] = since
+	p.strayNow[what] = since
 	return since.Elapsed(p.now) > 2*idle
 }
