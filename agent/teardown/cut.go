@@ -37,50 +37,65 @@ func (h *host) cutAbove(d Device) bool {
 	return !direct && len(maps) > 0 && !slices.ContainsFunc(maps, func(m Device) bool { return !m.Cut })
 }
 
-// settle waits for the requests of images that the storage turns away. To cut
-// before they end would wait for them as well, and not to be killed.
-func (h *host) settle(s *stack) []Step {
-	var steps []Step
-	for _, d := range h.leaves(s) {
-		if d.Kind != RBD || d.InFlight == 0 || h.cutAbove(d) {
-			continue
-		}
-		switch {
-		case h.fenced(s, d):
-			steps = append(steps, s.step(Wait, "the fence at the storage ends its requests once the cluster is reached; no cut may begin before (29)").on(d))
-		case d.InFlight > 0:
-			steps = append(steps, s.step(Wait, "nothing uses it: what is in flight is no write of this boot").on(d))
-		}
-	}
-	return steps
-}
-
 // cut makes sure, in the kernel, that nothing reaches the storage any more:
 // whatever comes after it, an unmount, a last close or the death of a process,
-// would otherwise write dirty pages back.
+// would otherwise write dirty pages back. Images with requests in flight have
+// to settle first.
 func (h *host) cut(s *stack) []Step {
 	var steps []Step
 	for _, d := range h.leaves(s) {
-		switch {
-		case d.Kind == ISCSI && !d.Cut:
-			steps = append(steps, s.step(Offline, "cut first: unmounting, closing and killing write dirty pages back (26, 27)").on(d))
-		case d.Kind == RBD && h.direct(d):
-			st := s.step(UnmapRBD, "cut first: unmapped by force, it drops what is dirty, and no request is in flight (26, 28)").on(d)
-			st.ID = d.ID
-			steps = append(steps, st)
-		case d.Kind == RBD:
-			maps, _ := h.uses(d)
-			for _, m := range maps {
-				if !m.Cut {
-					steps = append(steps, s.step(CutMap, fmt.Sprintf("cut first: an error table keeps dirty pages from %s", d.Name)).on(m))
-				}
-			}
+		if !h.unsettled(s, d) {
+			steps = append(steps, h.cutOff(s, d)...)
 		}
 	}
 	for _, d := range s.devices {
 		if d.Kind == Multipath && d.Queueing {
 			steps = append(steps, s.step(FailQueue, "without a path it would keep what is written, and hang every unmount (33)").on(d))
 		}
+	}
+	return steps
+}
+
+// cutOff returns the steps that cut off one disk.
+func (h *host) cutOff(s *stack, d Device) []Step {
+	maps, direct := h.uses(d)
+	switch {
+	case d.Kind == ISCSI && !d.Cut:
+		return []Step{s.step(Offline, "cut first: unmounting, closing and killing write dirty pages back (26, 27)").on(d)}
+	case d.Kind == RBD && direct:
+		st := s.step(UnmapRBD, "cut first: unmapped by force, it drops what is dirty, and no request is in flight (26, 28)").on(d)
+		st.ID = d.ID
+		return []Step{st}
+	case d.Kind == RBD:
+		var steps []Step
+		for _, m := range maps {
+			if !m.Cut {
+				steps = append(steps, s.step(CutMap, fmt.Sprintf("cut first: an error table keeps dirty pages from %s", d.Name)).on(m))
+			}
+		}
+		return steps
+	}
+	return nil
+}
+
+// unsettled reports whether an image has requests in flight that end by
+// themselves, and that a cut would wait for as well, where nothing can kill it.
+func (h *host) unsettled(s *stack, d Device) bool {
+	return d.Kind == RBD && d.InFlight != 0 && !h.cutAbove(d) && (d.InFlight > 0 || h.fenced(s, d))
+}
+
+// settle waits for such requests, and then cuts. It comes when all else is cut.
+func (h *host) settle(s *stack) []Step {
+	var steps []Step
+	for _, d := range h.leaves(s) {
+		if !h.unsettled(s, d) {
+			continue
+		}
+		why := "the fence at the storage ends its requests once the cluster is reached; no cut may begin before (29)"
+		if !h.fenced(s, d) {
+			why = "nothing uses it: what is in flight is no write of this boot"
+		}
+		steps = append(append(steps, s.step(Wait, why).on(d)), h.cutOff(s, d)...)
 	}
 	return steps
 }

@@ -54,7 +54,7 @@ func TestShapes(t *testing.T) {
 				s.inv.Volumes, s.api.Volumes = nil, nil
 			},
 			steps: []string{
-				"Note sdb", "Offline sdb", "SetManual " + target + " " + portalA,
+				"Offline sdb", "Note sdb", "SetManual " + target + " " + portalA,
 				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
 				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "Logout session 1", "Verify",
@@ -72,7 +72,7 @@ func TestShapes(t *testing.T) {
 				s.inv.Processes = append(s.inv.Processes, Process{PID: 600, Name: "multipathd", Opens: []Number{s.dev("sdb").Number, s.dev("sdc").Number, m}})
 			},
 			steps: []string{
-				"Note dm-10", "Note dm-11", "Note dm-12", "Note dm-13", "Offline sdb", "Offline sdc",
+				"Offline sdb", "Offline sdc", "Note dm-10", "Note dm-11", "Note dm-12", "Note dm-13",
 				"SetManual " + target + " " + portalA, "SetManual " + target + " " + portalB, "Deactivate dm-12",
 				"Deactivate dm-13", "RemoveMap dm-11", "FlushMultipath dm-10", "Logout session 1",
 				"Logout session 2", "Verify", "Attest",
@@ -202,7 +202,7 @@ func TestShapes(t *testing.T) {
 				s.volume(s.lun("sdb", "1", 1, "w1"), stale("pv-a"))
 			},
 			steps: []string{
-				"Note sdb", "Offline sdb", "ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
+				"Offline sdb", "Note sdb", "ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Freeze pod-pv-a", "Kill pod-pv-a", "Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "DeleteSCSI sdb", "Verify",
 				"Attest",
@@ -217,7 +217,7 @@ func TestShapes(t *testing.T) {
 				s.volume(s.lun("sdb", "1", 1, "w1"), stale("pv-a"))
 			},
 			steps: []string{
-				"Note sdb", "Offline sdb", "ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
+				"Offline sdb", "Note sdb", "ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Freeze pod-pv-a", "Kill pod-pv-a", "Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "DeleteSCSI sdb", "Verify",
 				"Attest",
@@ -232,7 +232,7 @@ func TestShapes(t *testing.T) {
 				s.volume(s.lun("sdb", "1", 1, "w1"), stale("pv-a"))
 			},
 			steps: []string{
-				"Note sdb", "Offline sdb", "ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
+				"Offline sdb", "Note sdb", "ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Freeze pod-pv-a", "Kill pod-pv-a", "Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "DeleteSCSI sdb", "Verify",
 				"Attest",

@@ -138,9 +138,9 @@ func TestOrder(t *testing.T) {
 		p := Make(s.inv, s.api, aims(t))
 		phase := func(o Op) int {
 			switch o {
-			case Note:
-				return 0
 			case Offline, CutMap, FailQueue:
+				return 0
+			case Note:
 				return 1
 			case ShutDown:
 				return 2

@@ -6,8 +6,8 @@ import (
 )
 
 // steps returns what tears down all stacks that can be, in phases: each over
-// all stacks before the next, so that everything is cut before anything is
-// killed or unmounted.
+// all stacks before the next, so that everything is cut before anything else is
+// done, and all the more before anything is killed or unmounted.
 func (h *host) steps() []Step {
 	var all []Step
 	each := func(phase func(*stack) []Step) {
@@ -17,9 +17,9 @@ func (h *host) steps() []Step {
 			}
 		}
 	}
-	each(h.note)
-	each(h.settle)
 	each(h.cut)
+	each(h.settle)
+	each(h.note)
 	all = append(all, h.setManual()...)
 	all = append(all, h.logout(true)...)
 	each(h.settleShared)

@@ -47,7 +47,7 @@ func TestScenarios(t *testing.T) {
 				s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", moved: true})
 			},
 			steps: []string{
-				"Note sdb", "Offline sdb", "SetManual " + target + " " + portalA,
+				"Offline sdb", "Note sdb", "SetManual " + target + " " + portalA,
 				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
 				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "Logout session 1", "Verify",
@@ -62,7 +62,7 @@ func TestScenarios(t *testing.T) {
 				s.dev("sdb").InFlight = 3
 			},
 			steps: []string{
-				"Note sdb", "Offline sdb", "SetManual " + target + " " + portalA, "Logout session 1",
+				"Offline sdb", "Note sdb", "SetManual " + target + " " + portalA, "Logout session 1",
 				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
 				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "Verify", "Attest",
@@ -89,7 +89,7 @@ func TestScenarios(t *testing.T) {
 				s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", block: true, moved: true})
 			},
 			steps: []string{
-				"Note sdb", "Offline sdb", "SetManual " + target + " " + portalA, "Freeze pod-pv-a",
+				"Offline sdb", "Note sdb", "SetManual " + target + " " + portalA, "Freeze pod-pv-a",
 				"Kill pod-pv-a", "Unmount plugins/kubernetes.io/csi/volumeDevices/publish/pv-a/pod-pv-a",
 				"Unmount pods/pod-pv-a/volumeDevices/kubernetes.io~csi/pv-a", "DetachLoop loop101",
 				"Logout session 1", "Verify", "Attest",
@@ -139,7 +139,7 @@ func TestScenarios(t *testing.T) {
 				blocklisted(s)
 			},
 			steps: []string{
-				"Note rbd0", "Note dm-10", "CutMap dm-10",
+				"CutMap dm-10", "Note rbd0", "Note dm-10",
 				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
 				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "CloseCrypt dm-10",
@@ -228,7 +228,7 @@ func TestScenarios(t *testing.T) {
 				s.dev("dm-10").Queueing = true
 			},
 			steps: []string{
-				"Note sdb", "Note dm-10", "Offline sdb", "Offline sdc", "FailQueue dm-10",
+				"Offline sdb", "Offline sdc", "FailQueue dm-10", "Note sdb", "Note dm-10",
 				"SetManual " + target + " " + portalA, "SetManual " + target + " " + portalB,
 				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
 				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
@@ -247,7 +247,7 @@ func TestScenarios(t *testing.T) {
 				s.volume(stays, volumeShape{pv: "pv-b"})
 			},
 			steps: []string{
-				"Note sdb", "Offline sdb", "ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
+				"Offline sdb", "Note sdb", "ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Freeze pod-pv-a", "Kill pod-pv-a", "Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "DeleteSCSI sdb", "Verify",
 				"Attest",
@@ -265,7 +265,7 @@ func TestScenarios(t *testing.T) {
 				s.volume(stays, volumeShape{pv: "pv-b"})
 			},
 			steps: []string{
-				"Note sdb", "Offline sdb", "Wait sdb",
+				"Offline sdb", "Note sdb", "Wait sdb",
 				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
 				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "DeleteSCSI sdb", "Verify",
@@ -320,7 +320,7 @@ func TestScenarios(t *testing.T) {
 				s.dev("dm-10").Queueing = true
 			},
 			steps: []string{
-				"Note sdb", "Note dm-10", "Note dm-11", "Offline sdb", "Offline sdc", "FailQueue dm-10",
+				"Offline sdb", "Offline sdc", "FailQueue dm-10", "Note sdb", "Note dm-10", "Note dm-11",
 				"SetManual " + target + " " + portalA, "SetManual " + target + " " + portalB,
 				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
 				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",

@@ -10,10 +10,6 @@ type Op int
 // what makes it done, since exit codes prove nothing.
 const (
 	OpUnknown Op = iota
-	// Note stores the step's Note in the host's /run, durably enough to outlive
-	// the agent; from then on it is one of the inventory's Volumes, until the
-	// node is Clean. Once unmounted, nothing else may tell whose a device was.
-	Note
 	// Wait changes nothing: it waits until the device has no requests in
 	// flight, the process is gone, or the kernel's client of the cluster is.
 	Wait
@@ -32,6 +28,10 @@ const (
 	// bound: cut off from the cluster it waits, killably, to end its watch, and
 	// the kill completes it.
 	UnmapRBD
+	// Note stores the step's Note in the host's /run, durably enough to outlive
+	// the agent; from then on it is one of the inventory's Volumes, until the
+	// node is Clean. Once unmounted, nothing else may tell whose a device was.
+	Note
 	// SetManual sets node.startup of a node record to manual, so that nothing
 	// logs in again.
 	SetManual
@@ -76,12 +76,12 @@ var ops = [...]struct {
 	bound time.Duration
 }{
 	OpUnknown:      {"Unknown", 0},
-	Note:           {"Note", 2 * time.Second},
 	Wait:           {"Wait", 10 * time.Second},
 	Offline:        {"Offline", 2 * time.Second},
 	CutMap:         {"CutMap", 5 * time.Second},
 	FailQueue:      {"FailQueue", 5 * time.Second},
 	UnmapRBD:       {"UnmapRBD", 10 * time.Second},
+	Note:           {"Note", 2 * time.Second},
 	SetManual:      {"SetManual", 5 * time.Second},
 	Logout:         {"Logout", 20 * time.Second},
 	ShutDown:       {"ShutDown", 3 * time.Second},

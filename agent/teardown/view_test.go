@@ -40,7 +40,7 @@ func TestTree(t *testing.T) {
 	p := Make(s.inv, s.api, sameClean)
 	want := []string{
 		"session iqn.2026-03.example:array (192.0.2.50:3260, session 1) Kubernetes Rightful  [] not all that comes over it is torn down",
-		"  iscsi sdb (LUN 1) Kubernetes Stale pv-a [Note Offline DeleteSCSI] not attached to this node",
+		"  iscsi sdb (LUN 1) Kubernetes Stale pv-a [Offline Note DeleteSCSI] not attached to this node",
 		"    multipath dm-10 (mpatha) Kubernetes Stale pv-a [Note FlushMultipath] not attached to this node",
 		"      mount plugins/kubernetes.io/csi/csi.example/HASH/globalmount (ext4) Kubernetes Stale pv-a [Unmount] not attached to this node",
 		"      mount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount (ext4) Kubernetes Stale pv-a [ShutDown Unmount] not attached to this node",
