@@ -65,6 +65,13 @@ func (e *endpoints) count() map[string]int {
 	return sum
 }
 
+// has reports whether a node has a ready endpoint.
+func (e *endpoints) has(node string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.count()[node] > 0
+}
+
 // leftAt is the raw time at which a node lost its last ready endpoint, unless it
 // has some again; 0 if it never did.
 func (e *endpoints) leftAt(node string) time.Duration {

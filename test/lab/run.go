@@ -54,9 +54,19 @@ func (r *run) victim(ctx context.Context, name string) (*victim, error) {
 	return v, nil
 }
 
-// first chooses the node with the workload as the scenario's victim.
+// first chooses the node with the workload as the scenario's victim, once services
+// lead there.
 func (r *run) first(ctx context.Context) (*victim, error) {
 	n, err := r.writer(ctx, time.Minute)
+	if err != nil {
+		return nil, err
+	}
+	err = eventually(ctx, time.Minute, "an endpoint on "+n.Name(), func(context.Context) error {
+		if !r.lab.endpoints.has(n.Name()) {
+			return errors.New("none is ready")
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
