@@ -43,8 +43,7 @@ func (e *Executor) Look(ctx context.Context) teardown.Inventory {
 
 // An Outcome is how a run ended.
 type Outcome struct {
-	// Plan is the last one. Its state is Clean, Blocked or Reset, and Work only
-	// where the run was ended from outside.
+	// Plan is the last one.
 	Plan teardown.Plan
 	// Done are the steps that were carried out, each proven by the next look.
 	Done []teardown.Step
@@ -53,17 +52,18 @@ type Outcome struct {
 	Err   error
 }
 
-// State is what should become of the node.
+// State is what should become of the node: Work where there is more to do, by
+// another run.
 func (o Outcome) State() teardown.State {
-	if o.Err != nil {
+	if errors.Is(o.Err, ErrStuck) {
 		return o.Plan.Stuck
 	}
 	return o.Plan.State
 }
 
 // Run looks, plans and carries out the first step, until the plan is no Work any
-// more. attachments must be read anew each time it is called. The Outcome's state says
-// what to do: attest, reset, or leave the node to a person.
+// more, a step is stuck, or ctx ends. The API is asked anew for each plan. The
+// Outcome's state says what to do: attest, reset, or leave the node to a person.
 func (e *Executor) Run(ctx context.Context, aim teardown.Aim, attachments func(context.Context) teardown.Attachments) Outcome {
 	var o Outcome
 	for {
@@ -80,6 +80,9 @@ func (e *Executor) Run(ctx context.Context, aim teardown.Aim, attachments func(c
 			return o
 		}
 		if o.Err = e.Do(ctx, o.Stuck); o.Err != nil {
+			if ctx.Err() != nil {
+				o.Err = ctx.Err() // the agent is being stopped, and the next one goes on
+			}
 			return o
 		}
 		o.Done = append(o.Done, o.Stuck)
@@ -147,7 +150,7 @@ func (e *Executor) act(ctx context.Context, s teardown.Step) error {
 	case teardown.UnmapRBD:
 		bound /= 2 // the kill completes it
 	}
-	err := e.run.Do(ctx, workStep, bound, order{Config: e.config, Step: s}, nil)
+	err := e.run.Do(ctx, workStep, bound, order{Config: e.config, Step: s}.wire(), nil)
 	if s.Op == teardown.ShutDown && err != nil && !errors.Is(err, child.ErrStuck) {
 		return nil // it helps, and is not needed
 	}

@@ -40,7 +40,7 @@ type Config struct {
 
 // Default returns the Config of a binary that has Command's subcommand.
 func Default() Config {
-	return Config{Command: []string{"/proc/self/exe", Name}, Most: 8, Grace: 100 * time.Millisecond}
+	return Config{Command: []string{"/proc/self/exe", Name}, Most: 8, Grace: 500 * time.Millisecond}
 }
 
 // Validate returns an error for settings that cannot work.
