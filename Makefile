@@ -10,6 +10,9 @@ MAKEFLAGS += --no-print-directory
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 IMAGE ?= picket:$(VERSION)
 GOARCH ?= $(shell go env GOARCH)
+BIN ?= bin
+# SOURCE_DATE_EPOCH is what images and archives take for the time: the commit's.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 # ARGS goes to the demo: make demo ARGS="--profile fast --scenario isolated-node".
 ARGS ?=
@@ -92,25 +95,31 @@ lint: ## Run go vet, golangci-lint and buf lint
 	@tools=$$(test/tools/build generate); set -x; "$$tools/buf" lint proto
 
 .PHONY: generate
-generate: ## Generate the peer protocol, the deep copies and the CRDs
+generate: ## Generate the peer protocol, the deep copies, the CRDs and the manifests
 	@tools=$$(test/tools/build generate); export PATH="$$tools:$$PATH"; set -x; \
 	(cd proto && buf generate); \
 	controller-gen object crd paths=./proto/api/v1alpha1 output:crd:dir=deploy/crds
+	@$(MAKE) chart
+
+.PHONY: chart
+chart: ## Render the chart into the kustomize base and deploy/picket.yaml
+	go test ./deploy -run '^TestPolicyValues$$' -update
+	deploy/generate
 
 .PHONY: generate-check
 generate-check: ## Fail if generate changes anything
-	@mkdir -p deploy/crds; \
-	before=$$(mktemp -d); trap 'rm -rf "$$before"' EXIT; \
-	cp -r --parents proto deploy/crds "$$before"; \
+	@before=$$(mktemp -d); trap 'rm -rf "$$before"' EXIT; \
+	cp -r --parents proto deploy "$$before"; \
 	$(MAKE) generate; \
-	for dir in proto deploy/crds; do diff -ru "$$before/$$dir" "$$dir" || stale=1; done; \
+	for dir in proto deploy; do diff -ru "$$before/$$dir" "$$dir" || stale=1; done; \
 	[[ -z $${stale-} ]] || { echo "generated files are stale: commit what \`make generate\` wrote (the diff above)" >&2; exit 1; }
 
 ##@ Build
 
-# build PACKAGE BINARY: static, so that it runs from an empty image and on any host.
-build = CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -v -trimpath \
-	-ldflags "-s -w -X main.version=$(VERSION)" -o bin/$(2) $(1)
+# build PACKAGE BINARY: static, so that it runs from an empty image and on any host;
+# the same, byte for byte, from the same source, version and toolchain.
+build = CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) GOAMD64=v1 GOARM64=v8.0 GOFLAGS= go build -v -trimpath -buildvcs=false \
+	-ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN)/$(2) $(1)
 
 .PHONY: build
 build: ## Build the static binaries into bin/
@@ -120,11 +129,15 @@ build: ## Build the static binaries into bin/
 	$(call build,./controller/kubectl-picket,kubectl-picket)
 
 .PHONY: image
-image: build ## Build the container image IMAGE with docker or buildah
+image: build ## Build the container image IMAGE for GOARCH with docker or buildah
 	@if docker info >/dev/null 2>&1; then tool=(docker build); \
-	elif command -v buildah >/dev/null; then tool=(buildah bud --isolation chroot); \
+	elif command -v buildah >/dev/null; then tool=(buildah bud --isolation chroot --timestamp "$(SOURCE_DATE_EPOCH)"); \
 	else echo "make image needs a docker whose daemon answers, or buildah; install one of them" >&2; exit 1; fi; \
 	set -x; "$${tool[@]}" --platform linux/$(GOARCH) --build-arg VERSION="$(VERSION)" --tag "$(IMAGE)" .
+
+.PHONY: release
+release: ## Build all of a release into dist/: binaries, image, chart, YAML, SBOM, checksums
+	VERSION="$(VERSION)" deploy/release
 
 .PHONY: clean
 clean: ## Remove what build made (caches outside the checkout stay)

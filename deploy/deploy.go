@@ -1,5 +1,7 @@
 // Package deploy holds the manifests, for the tests and tools that apply them
-// without kubectl. It refuses to talk to a cluster itself.
+// without kubectl. They are generated from the chart beside them, with its
+// default values. It refuses to talk to a cluster itself, and to render charts:
+// that takes Helm.
 package deploy
 
 import (
@@ -62,11 +64,24 @@ func objects(dir string, wanted func(file string) bool) ([][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		for doc := range strings.SplitSeq(string(raw), "\n---\n") {
-			object, err := yaml.YAMLToJSON([]byte(doc))
-			if err != nil {
-				return nil, fmt.Errorf("%s/%s: %w", dir, name, err)
-			}
+		docs, err := documents(string(raw))
+		if err != nil {
+			return nil, fmt.Errorf("%s/%s: %w", dir, name, err)
+		}
+		all = append(all, docs...)
+	}
+	return all, nil
+}
+
+// documents returns the objects of a stream of YAML as JSON.
+func documents(text string) ([][]byte, error) {
+	var all [][]byte
+	for doc := range strings.SplitSeq("\n"+text, "\n---\n") {
+		object, err := yaml.YAMLToJSON([]byte(doc + "\n")) // the last line is one, too
+		if err != nil {
+			return nil, err
+		}
+		if string(object) != "null" { // a comment
 			all = append(all, object)
 		}
 	}

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -12,10 +13,13 @@ import (
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	flow "k8s.io/api/flowcontrol/v1"
+	network "k8s.io/api/networking/v1"
 	policy "k8s.io/api/policy/v1"
 	rbac "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/picket-dev/picket/proto/api/v1alpha1"
 )
 
 // parse returns every object of the base, strictly decoded, by kind and name.
@@ -29,7 +33,12 @@ func parse(t *testing.T) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raws = append(raws, running...)
+	return decode(t, append(raws, running...))
+}
+
+// decode returns objects, strictly decoded, by kind and name.
+func decode(t *testing.T, raws [][]byte) map[string]any {
+	t.Helper()
 	all := make(map[string]any)
 	for _, raw := range raws {
 		var meta metav1.PartialObjectMetadata
@@ -51,6 +60,9 @@ func parse(t *testing.T) map[string]any {
 			"DaemonSet":                        &apps.DaemonSet{},
 			"Deployment":                       &apps.Deployment{},
 			"PodDisruptionBudget":              &policy.PodDisruptionBudget{},
+			"NetworkPolicy":                    &network.NetworkPolicy{},
+			"FencingPolicy":                    &v1alpha1.FencingPolicy{},
+			"SecurityContextConstraints":       &map[string]any{}, // OpenShift's types are not ours
 		}
 		into, ok := kinds[meta.Kind]
 		if !ok {
@@ -185,8 +197,8 @@ func TestPoliciesDeny(t *testing.T) {
 			}
 		}
 	}
-	if policies != 3 {
-		t.Errorf("%d policies, want 3", policies)
+	if policies != 4 {
+		t.Errorf("%d policies, want 4", policies)
 	}
 }
 
@@ -207,5 +219,69 @@ func TestFlowSchemasUseOurLevel(t *testing.T) {
 	}
 	if schemas != 3 {
 		t.Errorf("%d flow schemas, want 3", schemas)
+	}
+}
+
+// The plain YAML is the CRDs and the base, in that order.
+func TestPlainYAMLIsTheBase(t *testing.T) {
+	text, err := os.ReadFile("picket.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	crds, err := CRDs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := objects("base", func(string) bool { return true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := documents(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(slices.Concat(crds, base), got); diff != "" {
+		t.Error("run make chart", diff)
+	}
+}
+
+// An agent that leaves says so in the API: nothing of its rights may end before
+// it does.
+func TestAgentsRightsOutliveHelm(t *testing.T) {
+	all := parse(t)
+	for _, key := range []string{
+		"Namespace/picket", "ServiceAccount/picket/picket-agent", "ClusterRole/picket-agent",
+		"ClusterRoleBinding/picket-agent", "ValidatingAdmissionPolicy/picket-agent",
+		"ValidatingAdmissionPolicyBinding/picket-agent",
+	} {
+		o, ok := all[key].(metav1.Object)
+		if !ok || o.GetAnnotations()["helm.sh/resource-policy"] != "keep" {
+			t.Errorf("helm uninstall takes %s away while agents need it", key)
+		}
+	}
+}
+
+// The controller is reached for its metrics alone, and reaches the API alone.
+func TestControllerReachesTheAPIAlone(t *testing.T) {
+	all := parse(t)
+	p := all["NetworkPolicy/picket/picket-controller"].(*network.NetworkPolicy).Spec
+	if d := cmp.Diff([]network.PolicyType{network.PolicyTypeIngress, network.PolicyTypeEgress}, p.PolicyTypes); d != "" {
+		t.Error(d)
+	}
+	pod := all["Deployment/picket/picket-controller"].(*apps.Deployment).Spec.Template
+	if d := cmp.Diff(p.PodSelector.MatchLabels["app.kubernetes.io/name"], pod.Labels["app.kubernetes.io/name"]); d != "" {
+		t.Error(d)
+	}
+	ports := func(list []network.NetworkPolicyPort) (all []int) {
+		for _, p := range list {
+			all = append(all, p.Port.IntValue())
+		}
+		return all
+	}
+	if d := cmp.Diff([]int{int(pod.Spec.Containers[0].Ports[0].ContainerPort)}, ports(p.Ingress[0].Ports)); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]int{443, 6443}, ports(p.Egress[0].Ports)); d != "" {
+		t.Error(d)
 	}
 }

@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
+	"github.com/picket-dev/picket/test/cluster/fleet"
 )
 
 // What attacks are about.
@@ -108,6 +112,37 @@ func writeRoll(ctx context.Context, a *access, c caller) error {
 	return err
 }
 
+// changePod patches another agent's pod as it stands.
+func changePod(change func(*corev1.PodSpec) (field string, value any)) try {
+	return func(ctx context.Context, a *access, c caller) error {
+		pod, err := a.admin.kube.CoreV1().Pods(fleet.Namespace).Get(ctx, "agent-of-node-2", getOptions)
+		if err != nil {
+			return err
+		}
+		field, value := change(&pod.Spec)
+		body, err := json.Marshal(map[string]any{"spec": map[string]any{field: value}})
+		if err != nil {
+			return err
+		}
+		return c.request(ctx, http.MethodPatch, ownSpace+"/pods/"+pod.Name, string(body))
+	}
+}
+
+// tolerate lets a pod stay on a fenced node.
+func tolerate() try {
+	return changePod(func(s *corev1.PodSpec) (string, any) {
+		return "tolerations", append(s.Tolerations, corev1.Toleration{Key: "picket.dev/fenced", Operator: corev1.TolerationOpExists})
+	})
+}
+
+// changeImage runs another program with the pod's rights.
+func changeImage() try {
+	return changePod(func(s *corev1.PodSpec) (string, any) {
+		s.Containers[0].Image = "evil"
+		return "containers", s.Containers
+	})
+}
+
 // attacks are tried with Picket's RBAC and policies in force.
 func attacks(a *access) []attack {
 	var all []attack
@@ -134,6 +169,11 @@ func attacks(a *access) []attack {
 		attack{name: "agent-impersonates-other-agent", who: a.asOther, try: armed("node-2")})
 	add("kubelet", a.kubelet, kubeletAttacks())
 	add("controller", a.controller, controllerAttacks())
+	all = append(all,
+		attack{"controller-changes-image", a.controller, changeImage(), "tolerations alone"},
+		attack{"controller-changes-pods-labels", a.controller, send(http.MethodPatch, ownSpace+"/pods/agent-of-node-2", `{"metadata":{"labels":{"app":"other"}}}`), "no labels"},
+		attack{"controller-changes-nodes-labels", a.controller, send(http.MethodPatch, nodePath+"/node-2", `{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":""}}}`), "no labels"},
+		attack{"controller-cordons-node", a.controller, send(http.MethodPatch, nodePath+"/node-2", `{"spec":{"unschedulable":true}}`), "taints and annotations alone"})
 	add("admin", a.admin, map[string]try{"writes-roll": writeRoll})
 	add("requester", a.requester, map[string]try{
 		"proves":                send(http.MethodPost, fencePath, fence("proof", proof)),
@@ -208,7 +248,7 @@ func kubeletAttacks() map[string]try {
 	return map[string]try{
 		"mints-unbound-agent-token": send(http.MethodPost, ownSpace+"/serviceaccounts/picket-agent/token", aToken),
 		"mints-other-nodes-agent-token": func(ctx context.Context, a *access, c caller) error {
-			pod, err := a.admin.kube.CoreV1().Pods("picket").Get(ctx, "agent-of-node-2", getOptions)
+			pod, err := a.admin.kube.CoreV1().Pods(fleet.Namespace).Get(ctx, "agent-of-node-2", getOptions)
 			if err != nil {
 				return err
 			}
@@ -236,6 +276,7 @@ func controllerAttacks() map[string]try {
 		"creates-pod":                  send(http.MethodPost, ownSpace+"/pods", aPod),
 		"execs":                        send(http.MethodPost, ownSpace+"/pods/agent-of-node-2/exec", ""),
 		"deletes-all-pods":             gone(ownSpace + "/pods"),
+		"writes-node-status":           send(http.MethodPatch, nodePath+"/node-2/status", `{"status":{"nodeInfo":{"bootID":"x"}}}`),
 		"deletes-node":                 gone(nodePath + "/node-2"),
 		"deletes-roll":                 gone(rollPath),
 		"writes-guard-status":          armed("node-2"),

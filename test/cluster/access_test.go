@@ -119,6 +119,7 @@ func (a *access) allowed(t *testing.T) {
 		{name: "agent reads its Node", who: a.agent, try: read(nodePath + "/node-1")},
 		{name: "controller writes the Roll", who: a.controller, try: writeRoll},
 		{name: "controller tells a node", who: a.controller, try: spec("node-1")},
+		{name: "controller lets a pod tolerate", who: a.controller, try: tolerate()},
 		{name: "controller taints", who: a.controller, try: send(http.MethodPatch, nodePath+"/node-1", quarantine)},
 		{name: "requester asks", who: a.requester, try: send(http.MethodPost, fencePath, fence("asked", ""))},
 		{name: "admin proves", who: a.admin, try: send(http.MethodPost, fencePath, fence("proven", proof))},
