@@ -294,6 +294,21 @@ func TestShapes(t *testing.T) {
 			},
 		},
 		{
+			name: "a child of the agent has it open", aim: sameClean, state: Work,
+			shape: func(s *shape) {
+				s.volume(s.rbd(0, "a"), volumeShape{pv: "pv-a", block: true, moved: true})
+				s.inv.Pods = append(s.inv.Pods, Pod{UID: "agent", Cgroup: "x", Processes: 9})
+				s.innocent["agent"] = true
+				s.inv.Processes = append(s.inv.Processes, Process{PID: 79, Name: "picket-agent", Pod: "agent", Agent: true, Opens: []Number{s.dev("rbd0").Number}})
+			},
+			steps: []string{
+				"UnmapRBD rbd0", "Freeze pod-pv-a", "Kill pod-pv-a",
+				"Unmount plugins/kubernetes.io/csi/volumeDevices/publish/pv-a/pod-pv-a",
+				"Unmount pods/pod-pv-a/volumeDevices/kubernetes.io~csi/pv-a", "DetachLoop loop101",
+				"Verify", "Attest",
+			},
+		},
+		{
 			name: "deleted mount point", aim: sameClean, state: Reset,
 			why: "mounted at /var/lib/kubelet/pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount, which is deleted: no path leads there",
 			shape: func(s *shape) {

@@ -15,7 +15,7 @@ func (h *host) findPods(s *stack) {
 		s.pods = append(s.pods, v.pods...)
 	}
 	for _, p := range s.processes {
-		if p.Pod != "" {
+		if p.Pod != "" && !p.Agent { // never the agent's own
 			s.pods = append(s.pods, p.Pod)
 		}
 	}
