@@ -168,7 +168,7 @@ func (h *host) under(s *stack, m Mount) (Mount, bool) {
 // judgePods refuses what is used by pods that cannot be killed.
 func (h *host) judgePods(s *stack) {
 	for _, p := range s.processes {
-		if p.Pod != "" && !p.Agent && !slices.ContainsFunc(h.Pods, func(q Pod) bool { return q.UID == p.Pod }) {
+		if p.Pod != "" && !slices.ContainsFunc(h.Pods, func(q Pod) bool { return q.UID == p.Pod }) {
 			s.block("open by %s (%d) of pod %s, whose cgroup is not known", p.Name, p.PID, p.Pod)
 		}
 	}

@@ -74,7 +74,7 @@ func (h *host) findHost() {
 			}
 		}
 		for _, p := range s.processes {
-			if p.Pod == "" && !p.Agent {
+			if p.Pod == "" {
 				s.host = append(s.host, fmt.Sprintf("open by %s (%d), which belongs to no pod", p.Name, p.PID))
 			}
 		}

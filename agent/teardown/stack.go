@@ -14,7 +14,7 @@ type stack struct {
 	numbers   []Number // of all members, sorted; some may be gone
 	devices   []Device // those that are there, by number
 	mounts    []Mount
-	processes []Process // that have a member open
+	processes []Process // that have a member open, but for the agent's own
 	unknown   []Unknown
 
 	volumes []*volume // that claim it, by name
@@ -238,7 +238,7 @@ func (h *host) collect(set *joined[Number], mounts []Mount) {
 	}
 	for _, p := range h.Processes {
 		for _, n := range p.Opens {
-			if s := h.stackOf[n]; !h.attends(p, n) && !slices.ContainsFunc(s.processes, func(q Process) bool { return q.PID == p.PID }) {
+			if s := h.stackOf[n]; !p.Agent && !h.attends(p, n) && !slices.ContainsFunc(s.processes, func(q Process) bool { return q.PID == p.PID }) {
 				s.processes = append(s.processes, p)
 			}
 		}

@@ -15,7 +15,7 @@ func (h *host) findPods(s *stack) {
 		s.pods = append(s.pods, v.pods...)
 	}
 	for _, p := range s.processes {
-		if p.Pod != "" && !p.Agent { // never the agent's own
+		if p.Pod != "" {
 			s.pods = append(s.pods, p.Pod)
 		}
 	}
