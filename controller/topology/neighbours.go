@@ -84,6 +84,7 @@ type graph struct {
 }
 
 func newGraph(members []member, sizes []int) *graph {
+	place(members)
 	g := &graph{members: members, leaves: make([]bool, len(sizes))}
 	for r := range g.whole {
 		g.whole[r] = newRing(members, r)

@@ -28,8 +28,8 @@ type member struct {
 	domain int // index of its domain, from 0
 }
 
-// enrol returns the members sorted by name, each once, and the number of nodes
-// in each domain.
+// enrol returns the members sorted by name, each once and still without places,
+// and the number of nodes in each domain.
 func enrol(nodes []Node) ([]member, []int) {
 	sorted := slices.SortedFunc(slices.Values(nodes), func(a, b Node) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID), cmp.Compare(a.Domain, b.Domain))
@@ -46,9 +46,17 @@ func enrol(nodes []Node) ([]member, []int) {
 			sizes = append(sizes, 0)
 		}
 		sizes[d]++
-		members[i] = member{Node: n, places: places(n.UID), domain: d}
+		members[i] = member{Node: n, domain: d}
 	}
 	return members, sizes
+}
+
+// place gives the members their places on the rings, which only those need who
+// choose among them.
+func place(members []member) {
+	for i := range members {
+		members[i].places = places(members[i].UID)
+	}
 }
 
 // places returns the UID's place on each ring: the big-endian words of its

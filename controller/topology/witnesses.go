@@ -30,14 +30,11 @@ func Witnesses(nodes []Node, eligible func(name string) bool, current []string) 
 		return nil
 	}
 	p := panel{members: members, domains: len(sizes), n: largestOdd(min(maxWitnesses, len(members)))}
-	var keep []int
-	for i := range members {
-		if slices.Contains(current, members[i].Name) {
-			keep = append(keep, i)
-		}
-	}
 	names := make([]string, 0, p.n)
-	for _, i := range p.seat(keep) {
+	if p.n < len(members) {
+		members = p.elect(current)
+	}
+	for i := range members {
 		names = append(names, members[i].Name)
 	}
 	slices.Sort(names)
@@ -59,6 +56,22 @@ type excess struct{ api, domain int }
 
 func (e excess) compare(f excess) int {
 	return cmp.Or(cmp.Compare(e.api, f.api), cmp.Compare(e.domain, f.domain))
+}
+
+// elect returns those who get a seat, where there are more candidates than seats.
+func (p panel) elect(current []string) []member {
+	place(p.members)
+	var keep []int
+	for i := range p.members {
+		if slices.Contains(current, p.members[i].Name) {
+			keep = append(keep, i)
+		}
+	}
+	elected := make([]member, 0, p.n)
+	for _, i := range p.seat(keep) {
+		elected = append(elected, p.members[i])
+	}
+	return elected
 }
 
 // seat fills the panel. It keeps whom it can: it gives up a member only while
