@@ -206,9 +206,9 @@ func (c *Core) checkDeadline() {
 }
 
 // verdict puts the newest state into words.
-func (c *Core) verdict() Verdict {
+func (c *Core) verdict() (v Verdict) {
 	phase, reason, message := c.stand()
-	v := Verdict{
+	v = Verdict{
 		Phase: phase, Reason: reason, Message: message,
 		Order: c.order, Hold: c.hold(phase), Timeout: c.target(), PetUntil: c.granted,
 		Memory: Memory{Roll: c.memory, Promise: c.enforced()},
@@ -227,8 +227,8 @@ func (c *Core) verdict() Verdict {
 }
 
 // status is what the NodeGuard must say.
-func (c *Core) status(phase Phase, reason Reason, message string) Status {
-	s := Status{
+func (c *Core) status(phase Phase, reason Reason, message string) (s Status) {
+	s = Status{
 		Phase: phase, Reason: reason, Message: message,
 		Promise:            c.offer,
 		Offer:              c.offers,

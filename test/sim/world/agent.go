@@ -253,14 +253,9 @@ func (a *agent) guided(s *plan.GuardSpec) {
 	}
 	a.m.run.guidance, a.spec = s, s
 	spec := decide.Spec{
+		Neighbours: names(s.Neighbours), Witnesses: names(s.Witnesses),
 		Profile: s.Profile, ProbeEvery: max(s.ProbeEvery, s.Profile.RollInterval),
 		Unarmed: s.Unarmed, FencedBoot: s.FencedBoot,
-	}
-	for k := range s.Neighbours {
-		spec.Neighbours = append(spec.Neighbours, s.Neighbours[k].Node)
-	}
-	for k := range s.Witnesses {
-		spec.Witnesses = append(spec.Witnesses, s.Witnesses[k].Node)
 	}
 	if a.beats == 0 {
 		a.beats = s.Profile.Heartbeat
@@ -269,4 +264,12 @@ func (a *agent) guided(s *plan.GuardSpec) {
 		a.m.after(a.m.upTo(a.beats), a.beatFn)
 	}
 	a.step(decide.Guided{Spec: spec})
+}
+
+func names(peers []plan.Peer) []string {
+	list := make([]string, len(peers))
+	for i := range peers {
+		list[i] = peers[i].Node
+	}
+	return list
 }

@@ -13,6 +13,7 @@ type kubelet struct {
 	stored  bool // a Node status of this boot
 	volumes bool // it runs pods of before the boot
 	beats   int64
+	beatFn  func()
 }
 
 // startKubelet starts one. It decides about its old pods by the Node that it
@@ -93,30 +94,35 @@ func (m *machine) newNode() plan.Node {
 
 // live renews the Lease, and now and then the heartbeat of the Node's status.
 func (k *kubelet) live() {
+	if k.beatFn == nil {
+		k.beatFn = k.beat
+	}
+	k.m.after(k.m.Profile.RollInterval+k.m.upTo(k.m.Profile.RollInterval), k.beatFn)
+}
+
+func (k *kubelet) beat() {
 	m := k.m
-	m.after(m.Profile.RollInterval+m.upTo(m.Profile.RollInterval), func() {
-		if m.kubelet != k {
-			return
-		}
-		k.live()
-		if !k.stored || !k.talks() {
-			return
-		}
-		k.beats++
-		o := m.store.nodes[m.i].value
-		if o == nil {
-			k.stored = false
-			k.register()
-			return
-		}
-		k.evict(o)
-		m.store.leases[m.i]++
-		if k.beats%8 == 0 || !o.Ready || o.Boot != m.boot {
-			n := *o
-			n.Boot, n.Ready, n.Heartbeat = m.boot, true, m.boot+"."+strconv.FormatInt(k.beats, 10)
-			m.setNode(m.i, n)
-		}
-	})
+	if m.kubelet != k {
+		return
+	}
+	k.live()
+	if !k.stored || !k.talks() {
+		return
+	}
+	k.beats++
+	o := m.store.nodes[m.i].value
+	if o == nil {
+		k.stored = false
+		k.register()
+		return
+	}
+	k.evict(o)
+	m.store.leases[m.i]++
+	if k.beats%8 == 0 || !o.Ready || o.Boot != m.boot {
+		n := *o
+		n.Boot, n.Ready, n.Heartbeat = m.boot, true, m.boot+"."+strconv.FormatInt(k.beats, 10)
+		m.setNode(m.i, n)
+	}
 }
 
 // evict is what a NoExecute quarantine does to the pods of a boot that can end

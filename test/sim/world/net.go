@@ -19,8 +19,9 @@ type net struct {
 
 func newNet(nodes int) net {
 	n := net{cut: make([][]int, nodes+1), deaf: make([]int, nodes), tardy: make([]int, nodes), mute: make([]int, nodes)}
+	all := make([]int, (nodes+1)*(nodes+1))
 	for i := range n.cut {
-		n.cut[i] = make([]int, nodes+1)
+		n.cut[i], all = all[:nodes+1], all[nodes+1:]
 	}
 	return n
 }
