@@ -81,7 +81,7 @@ func (h *host) cutOff(s *stack, d Device) []Step {
 // unsettled reports whether an image has requests in flight that end by
 // themselves, and that a cut would wait for as well, where nothing can kill it.
 func (h *host) unsettled(s *stack, d Device) bool {
-	return d.Kind == RBD && d.InFlight != 0 && !h.cutAbove(d) && (d.InFlight > 0 || h.fenced(s, d))
+	return d.Kind == RBD && d.InFlight != 0 && !d.Cut && !h.cutAbove(d) && (d.InFlight > 0 || h.fenced(s, d))
 }
 
 // settle waits for such requests, and then cuts. It comes when all else is cut.

@@ -66,11 +66,13 @@ type Mount struct {
 	ID, Parent int // unique on the host while mounted
 	Device     Number
 	Root       string // what of the file system is mounted; "/sdb" of a devtmpfs
-	Node       Number // of a devtmpfs' device node, bound for raw block: its block device
-	Point      string // as its namespace sees it, without "//deleted"
-	Deleted    bool   // the mount point is unlinked: no path leads to it
-	FS         string // file system's type
-	Source     string
+	// Node is the block device of a devtmpfs' node, bound for raw block, as the
+	// bound node says, which is there when its device is gone. Zero: not known.
+	Node    Number
+	Point   string // as its namespace sees it, without "//deleted"
+	Deleted bool   // the mount point is unlinked: no path leads to it
+	FS      string // file system's type
+	Source  string
 	// Shared and Master are the peer groups of the optional fields; 0: none.
 	Shared, Master int
 	// ShutDown says that the file system was told to shut down, as its options
@@ -121,7 +123,8 @@ type Device struct {
 	InFlight int
 	// Cut says that nothing reaches the storage through this device any more,
 	// for ever: a SCSI device in state offline (not transport-offline, which
-	// ends by itself), a map all of whose targets are error.
+	// ends by itself), a map all of whose targets are error, an image on the rbd
+	// bus whose block device is gone.
 	Cut bool
 	// Queueing says that a multipath map keeps requests while no path is left.
 	Queueing bool

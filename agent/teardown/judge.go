@@ -93,7 +93,7 @@ func (h *host) judgeCut(s *stack) {
 				s.block("%s is in use, and there is no measured way to cut it off", d.Name)
 			}
 		case RBD:
-			if d.InFlight != 0 && !h.cutAbove(d) && !h.mayWait(s, d) {
+			if d.InFlight != 0 && !d.Cut && !h.cutAbove(d) && !h.mayWait(s, d) {
 				s.uncut = true
 				s.block("%s has requests in flight and no fence at the storage: they would be written once the cluster is reached (29)", d.Name)
 			}

@@ -108,6 +108,33 @@ func TestScenarios(t *testing.T) {
 			},
 		},
 		{
+			name: "27 raw block on rbd, the image is unmapped already", aim: sameClean, state: Work,
+			shape: func(s *shape) {
+				s.volume(num(252, 9), volumeShape{pv: "pv-a", block: true, moved: true})
+				for i, m := range s.inv.Mounts {
+					if m.Node == num(252, 9) {
+						s.inv.Mounts[i].Node, s.inv.Mounts[i].Root = Number{}, "/rbd0//deleted"
+					}
+				}
+			},
+			steps: []string{
+				"Freeze pod-pv-a", "Kill pod-pv-a", "Unmount plugins/kubernetes.io/csi/volumeDevices/publish/pv-a/pod-pv-a",
+				"Unmount pods/pod-pv-a/volumeDevices/kubernetes.io~csi/pv-a", "DetachLoop loop101", "Verify", "Attest",
+			},
+		},
+		{
+			name: "28 an image whose block device is gone is unmapped anew", aim: sameClean, state: Work,
+			shape: func(s *shape) {
+				s.volume(s.rbd(0, "a"), volumeShape{pv: "pv-a", moved: true})
+				s.dev("rbd0").InFlight, s.dev("rbd0").Cut = -1, true
+			},
+			steps: []string{
+				"UnmapRBD rbd0", "ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a",
+				"Kill pod-pv-a", "Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
+				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "Verify", "Attest",
+			},
+		},
+		{
 			name: "28 blocklisted rbd", aim: sameClean, state: Work,
 			shape: func(s *shape) {
 				s.volume(s.rbd(0, "a"), volumeShape{pv: "pv-a", moved: true})

@@ -141,6 +141,9 @@ func (h *host) deviceOf(m Mount) (Number, bool) {
 		return m.Node, true
 	case m.FS == "devtmpfs":
 		n, ok := h.names[strings.TrimPrefix(strings.TrimSuffix(m.Root, "//deleted"), "/")]
+		if _, placed := placeOf(h.Roots, m.Point); !ok && placed {
+			return unnamed, true // a raw block volume's, whose device is gone
+		}
 		return n, ok
 	case m.Device.Major != 0:
 		return m.Device, true
@@ -153,6 +156,9 @@ func (h *host) deviceOf(m Mount) (Number, bool) {
 	n, ok := h.names[name]
 	return n, ok
 }
+
+// unnamed stands for the devices of bound nodes that nothing gives a number.
+var unnamed = Number{Major: 1<<32 - 1}
 
 // numberOf returns the number under which the stack of m goes.
 func (h *host) numberOf(m Mount) Number {

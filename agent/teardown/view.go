@@ -72,6 +72,17 @@ func (k Kind) String() string {
 // MarshalText returns the operation's name, and so do those of the other enums.
 func (o Op) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
+// UnmarshalText reads what MarshalText has written.
+func (o *Op) UnmarshalText(text []byte) error {
+	for i, op := range ops {
+		if op.name == string(text) {
+			*o = Op(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("read an operation: there is none called %q", text)
+}
+
 // MarshalText returns the kind's name.
 func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 

@@ -110,6 +110,14 @@ func TestOps(t *testing.T) {
 			t.Errorf("operation %d: name %q, bound %v", o, o, ops[o].bound)
 		}
 		seen[o.String()] = true
+		text, _ := o.MarshalText()
+		var back Op
+		if err := back.UnmarshalText(text); err != nil || back != o {
+			t.Errorf("%s comes back as %v: %v", text, back, err)
+		}
+	}
+	if new(Op).UnmarshalText([]byte("Format")) == nil {
+		t.Error("an operation that there is none of is read")
 	}
 	if got := Op(len(ops)).String() + Op(-1).String() + Kind(-1).String() + Kind(len(kinds)).String(); got != "UnknownUnknownunknownunknown" {
 		t.Errorf("out of range: %s", got)
