@@ -23,8 +23,11 @@ var version = "unknown"
 
 func main() {
 	root := &cobra.Command{
-		Use:           "picket-agent",
-		Short:         "Keeps this node's watchdog petted while it may run, and shows how it stands",
+		Use:   "picket-agent",
+		Short: "Keeps this node's watchdog petted while it may run, and shows how it stands",
+		Example: "  picket-agent status    # how it stands, and what happens next\n" +
+			"  picket-agent top       # the same, live\n" +
+			"  picket-agent why       # the newest decisions, each with its rule",
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,

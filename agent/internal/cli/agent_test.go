@@ -96,7 +96,7 @@ func (h *realHost) start(t *testing.T, neighbour, at, pin string) (stop func()) 
 }
 
 // until asks the agent until its answer is as wanted.
-func until(t *testing.T, run string, what string, holds func(*peerv1.StatusReply) bool) *peerv1.StatusReply {
+func until(t *testing.T, run string, what string, holds func(*peerv1.StatusReply) bool) {
 	t.Helper()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
@@ -105,7 +105,7 @@ func until(t *testing.T, run string, what string, holds func(*peerv1.StatusReply
 	for {
 		r, err := askStatus(t.Context(), run, allDecisions)
 		if err == nil && holds(r) {
-			return r
+			return
 		}
 		select {
 		case <-again.C:

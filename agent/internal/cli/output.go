@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -49,10 +50,8 @@ func (f *flags) wide() bool { return f.output == "wide" }
 
 // check refuses a format that does not exist.
 func (f *flags) check() error {
-	for _, name := range formats() {
-		if f.output == name {
-			return nil
-		}
+	if slices.Contains(formats(), f.output) {
+		return nil
 	}
 	return fmt.Errorf("--output %s: use table, wide, json or yaml", f.output)
 }
