@@ -121,33 +121,51 @@ type Reply struct {
 // Heartbeat asks the node for a sign of life. It waits for a connection if
 // there is none, until ctx ends or Config.Timeout is over.
 func (c *Client) Heartbeat(ctx context.Context, node string) (Reply, error) {
+	return c.heartbeat(ctx, node, c.config.HedgeAfter)
+}
+
+// heartbeat is Heartbeat with a hedge of its own.
+func (c *Client) heartbeat(ctx context.Context, node string, hedge time.Duration) (Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
-	reply := Reply{Sent: c.config.Now(), Node: node}
+	sent := c.config.Now()
 	l, err := c.line(node)
 	if err != nil {
-		return reply, fmt.Errorf("heartbeat to %s: %w", node, err)
+		return Reply{Sent: sent, Node: node}, fmt.Errorf("heartbeat to %s: %w", node, err)
 	}
-	req := &peerv1.HeartbeatRequest{Node: c.config.Node, BootId: c.config.Boot, SelfTest: c.test.Load().encode(reply.Sent)}
-	x, err := ask(ctx, l, c.config.HedgeAfter, func(ctx context.Context, stub peerv1.PeerClient) (*peerv1.HeartbeatReply, error) {
+	req := c.question(sent, 0)
+	x, err := ask(ctx, l, hedge, func(ctx context.Context, stub peerv1.PeerClient) (*peerv1.HeartbeatReply, error) {
 		return stub.Heartbeat(ctx, req)
 	})
 	if err != nil {
-		return reply, fmt.Errorf("heartbeat to %s: %w", node, err)
+		return Reply{Sent: sent, Node: node}, fmt.Errorf("heartbeat to %s: %w", node, err)
 	}
+	return c.answer(node, sent, x)
+}
+
+// question returns the heartbeat that is sent at that time.
+func (c *Client) question(sent timing.Instant, number uint64) *peerv1.HeartbeatRequest {
+	return &peerv1.HeartbeatRequest{
+		Node: c.config.Node, BootId: c.config.Boot, SelfTest: c.test.Load().encode(sent), Number: number,
+	}
+}
+
+// answer takes the node's answer to the heartbeat that was sent at that time.
+func (c *Client) answer(node string, sent timing.Instant, x *peerv1.HeartbeatReply) (Reply, error) {
+	reply := Reply{Sent: sent, Node: node}
 	if x.GetNode() != node || x.GetBootId() == "" {
 		return reply, fmt.Errorf("heartbeat to %s: answered by node %q in boot %q", node, x.GetNode(), x.GetBootId())
 	}
 	now := c.config.Now()
 	c.note(node, now)
 	reply.Boot = x.GetBootId()
-	reply.RTT = reply.Sent.Age(now)
+	reply.RTT = sent.Age(now)
 	reply.Silence = decodeSilence(x.GetSilence())
 	if age, ok := peerv1.DecodeAge(x.GetHeardYou()); ok {
-		reply.HeardYou = reply.Sent.Add(-age)
+		reply.HeardYou = sent.Add(-age)
 	}
 	if x.GetRelay() != nil {
-		held, err := peerv1.DecodeRelay(x.GetRelay(), reply.Sent)
+		held, err := peerv1.DecodeRelay(x.GetRelay(), sent)
 		if err != nil {
 			reply.RelayError = fmt.Errorf("heartbeat to %s: %w", node, err)
 		} else {

@@ -75,24 +75,55 @@ func TestClientDialsFromItsSource(t *testing.T) {
 	}
 }
 
-// BenchmarkHeartbeat is one ping with a relay, both ends in one process, over
-// TLS on loopback.
-func BenchmarkHeartbeat(b *testing.B) {
+// neighbours returns an agent that is connected to its neighbour b, which has a
+// roll to relay.
+func neighbours(b *testing.B) *agent {
+	b.Helper()
 	x, _ := onLoopback(b, "a", "127.0.0.2")
 	y, address := onLoopback(b, "b", "127.0.0.3")
 	x.setPeers(Peers{Neighbours: []Peer{y.at(address)}})
 	y.setPeers(Peers{Callers: []Peer{x.at()}})
 	y.server.SetAnswers(Answers{Best: &roll.Held{Roll: sampleRoll(1), Sent: y.config.Now()}, RelayFor: 24 * time.Hour})
-	ctx := context.Background()
-	if _, err := x.client.Heartbeat(ctx, "b"); err != nil {
+	if _, err := x.client.Heartbeat(context.Background(), "b"); err != nil {
 		b.Fatal(err)
 	}
+	return x
+}
+
+// BenchmarkHeartbeat is one ping with a relay, both ends in one process, over
+// TLS on loopback.
+func BenchmarkHeartbeat(b *testing.B) {
+	x, ctx := neighbours(b), context.Background()
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := x.client.Heartbeat(ctx, "b"); err != nil {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkStream is the same through a stream.
+func BenchmarkStream(b *testing.B) {
+	x := neighbours(b)
+	ctx, end := context.WithCancel(context.Background())
+	s, err := x.client.openStream(ctx, "b")
+	if err != nil {
+		b.Fatal(err)
+	}
+	answered := make(chan Beat)
+	var reads sync.WaitGroup
+	reads.Go(func() { _, _ = s.read(func(beat Beat) { answered <- beat }) })
+	b.ReportAllocs()
+	for b.Loop() {
+		if !s.ping(time.Second) {
+			b.Fatal("the stream takes no ping")
+		}
+		if beat := <-answered; beat.Err != nil {
+			b.Fatal(beat.Err)
+		}
+	}
+	end()
+	reads.Wait()
 }
 
 // BenchmarkHandshake is a new connection and one statement, both ends.

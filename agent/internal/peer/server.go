@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"sync"
@@ -149,14 +150,44 @@ func (s *Server) Heard() map[string]timing.Instant {
 	return maps.Clone(s.heard)
 }
 
-// Heartbeat answers a known caller. The age of the relayed roll is taken here,
-// when the answer is made: the time that the answer then needs is covered by
-// the asker, who counts from its own send time.
+// Heartbeat answers a known caller.
 func (s *Server) Heartbeat(ctx context.Context, req *peerv1.HeartbeatRequest) (*peerv1.HeartbeatReply, error) {
 	key, _ := callerKey(ctx)
+	return s.beat(key, req)
+}
+
+// Heartbeats answers a known caller's questions in their order, until it hangs
+// up or is known no more.
+func (s *Server) Heartbeats(wire peerv1.Peer_HeartbeatsServer) error {
+	key, _ := callerKey(wire.Context())
+	if _, ok := s.node(key); !ok {
+		return s.stranger(key) // it could ask nothing, and stay
+	}
+	for {
+		req, err := wire.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		reply, err := s.beat(key, req)
+		if err != nil {
+			return err
+		}
+		if err := wire.Send(reply); err != nil {
+			return err
+		}
+	}
+}
+
+// beat answers one heartbeat of the key's owner. The age of the relayed roll is
+// taken here, when the answer is made: the time that the answer then needs is
+// covered by the asker, who counts from its own send time.
+func (s *Server) beat(key string, req *peerv1.HeartbeatRequest) (*peerv1.HeartbeatReply, error) {
 	node, ok := s.node(key)
 	if !ok {
-		return nil, status.Errorf(codes.PermissionDenied, "%s does not know the caller's key %s (yet)", s.config.Node, key)
+		return nil, s.stranger(key)
 	}
 	if req.GetNode() != node {
 		return nil, status.Errorf(codes.PermissionDenied, "the key is that of %s, not of %q", node, req.GetNode())
@@ -166,7 +197,7 @@ func (s *Server) Heartbeat(ctx context.Context, req *peerv1.HeartbeatRequest) (*
 	s.heard[node] = now
 	s.mu.Unlock()
 
-	reply := &peerv1.HeartbeatReply{Node: s.config.Node, BootId: s.config.Boot}
+	reply := &peerv1.HeartbeatReply{Node: s.config.Node, BootId: s.config.Boot, Number: req.GetNumber()}
 	reply.Silence = s.tests.hear(node, req.GetBootId(), req.GetSelfTest(), now)
 	if at, ok := s.answered(node); ok {
 		reply.HeardYou = durationpb.New(max(at.Age(now), 0))
@@ -177,6 +208,11 @@ func (s *Server) Heartbeat(ctx context.Context, req *peerv1.HeartbeatRequest) (*
 		}
 	}
 	return reply, nil
+}
+
+// stranger is the answer to a heartbeat of a key that is no known caller's.
+func (s *Server) stranger(key string) error {
+	return status.Errorf(codes.PermissionDenied, "%s does not know the caller's key %s (yet)", s.config.Node, key)
 }
 
 // Statement answers any agent, at a bounded rate: a statement is no secret,

@@ -247,6 +247,20 @@ func (l *liar) Statement(context.Context, *peerv1.StatementRequest) (*peerv1.Sta
 	return l.said, nil
 }
 
+// serveAs serves at the address with the agent's key, and returns what ends it.
+func serveAs(t *testing.T, w *wire, a *agent, address string, p peerv1.PeerServer) func() {
+	t.Helper()
+	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(a.id.serverTLS())))
+	peerv1.RegisterPeerServer(s, p)
+	h := w.listen(address)
+	go func() {
+		if err := s.Serve(h); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			t.Error(err)
+		}
+	}()
+	return s.Stop
+}
+
 func TestNonsenseFromPeersIsRefused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, now := newWire(), clock()
@@ -255,15 +269,7 @@ func TestNonsenseFromPeersIsRefused(t *testing.T) {
 		defer b.close()
 		bad := peerv1.EncodeRoll(sampleRoll(0))
 		l := &liar{}
-		s := grpc.NewServer(grpc.Creds(credentials.NewTLS(b.id.serverTLS())))
-		peerv1.RegisterPeerServer(s, l)
-		h := w.listen("b:1")
-		go func() {
-			if err := s.Serve(h); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
-				t.Error(err)
-			}
-		}()
-		defer s.Stop()
+		defer serveAs(t, w, b, "b:1", l)()
 		a.setPeers(Peers{Neighbours: []Peer{b.at("b:1")}})
 
 		l.beat = &peerv1.HeartbeatReply{Node: "b"}

@@ -79,7 +79,10 @@ type HeartbeatRequest struct {
 	BootId string                 `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
 	// Set while a self-test of the asker's watchdog is prepared, runs, or waits
 	// for its result.
-	SelfTest      *SelfTest `protobuf:"bytes,3,opt,name=self_test,json=selfTest,proto3" json:"self_test,omitempty"`
+	SelfTest *SelfTest `protobuf:"bytes,3,opt,name=self_test,json=selfTest,proto3" json:"self_test,omitempty"`
+	// Names this question in its reply: only from when it was sent does what the
+	// reply says count.
+	Number        uint64 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -133,6 +136,13 @@ func (x *HeartbeatRequest) GetSelfTest() *SelfTest {
 		return x.SelfTest
 	}
 	return nil
+}
+
+func (x *HeartbeatRequest) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
 }
 
 // A SelfTest asks the neighbour to time how long the asker's boot goes on
@@ -204,7 +214,9 @@ type HeartbeatReply struct {
 	HeardYou *durationpb.Duration `protobuf:"bytes,4,opt,name=heard_you,json=heardYou,proto3" json:"heard_you,omitempty"`
 	// What the neighbour has timed of the boot that self_test names: with no
 	// beats if nothing yet, absent if it knows of no such test.
-	Silence       *Silence `protobuf:"bytes,5,opt,name=silence,proto3" json:"silence,omitempty"`
+	Silence *Silence `protobuf:"bytes,5,opt,name=silence,proto3" json:"silence,omitempty"`
+	// The number of the question that this answers.
+	Number        uint64 `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -272,6 +284,13 @@ func (x *HeartbeatReply) GetSilence() *Silence {
 		return x.Silence
 	}
 	return nil
+}
+
+func (x *HeartbeatReply) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
 }
 
 // A Silence is how long a boot was heard after the last ping of its watchdog.
@@ -2115,20 +2134,22 @@ var File_peer_v1_peer_proto protoreflect.FileDescriptor
 
 const file_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
-	"\x12peer/v1/peer.proto\x12\x0epicket.peer.v1\x1a\x1egoogle/protobuf/duration.proto\"v\n" +
+	"\x12peer/v1/peer.proto\x12\x0epicket.peer.v1\x1a\x1egoogle/protobuf/duration.proto\"\x8e\x01\n" +
 	"\x10HeartbeatRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x125\n" +
-	"\tself_test\x18\x03 \x01(\v2\x18.picket.peer.v1.SelfTestR\bselfTest\"W\n" +
+	"\tself_test\x18\x03 \x01(\v2\x18.picket.peer.v1.SelfTestR\bselfTest\x12\x16\n" +
+	"\x06number\x18\x04 \x01(\x04R\x06number\"W\n" +
 	"\bSelfTest\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x122\n" +
-	"\apet_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06petAge\"\xd5\x01\n" +
+	"\apet_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06petAge\"\xed\x01\n" +
 	"\x0eHeartbeatReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12+\n" +
 	"\x05relay\x18\x03 \x01(\v2\x15.picket.peer.v1.RelayR\x05relay\x126\n" +
 	"\theard_you\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bheardYou\x121\n" +
-	"\asilence\x18\x05 \x01(\v2\x17.picket.peer.v1.SilenceR\asilence\"\x98\x01\n" +
+	"\asilence\x18\x05 \x01(\v2\x17.picket.peer.v1.SilenceR\asilence\x12\x16\n" +
+	"\x06number\x18\x06 \x01(\x04R\x06number\"\x98\x01\n" +
 	"\aSilence\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x121\n" +
 	"\x06lasted\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06lasted\x12+\n" +
@@ -2293,9 +2314,11 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x05Check\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02ok\x18\x02 \x01(\bR\x02ok\x12\x12\n" +
-	"\x04what\x18\x03 \x01(\tR\x04what2\xa4\x01\n" +
+	"\x04what\x18\x03 \x01(\tR\x04what2\xf8\x01\n" +
 	"\x04Peer\x12M\n" +
-	"\tHeartbeat\x12 .picket.peer.v1.HeartbeatRequest\x1a\x1e.picket.peer.v1.HeartbeatReply\x12M\n" +
+	"\tHeartbeat\x12 .picket.peer.v1.HeartbeatRequest\x1a\x1e.picket.peer.v1.HeartbeatReply\x12R\n" +
+	"\n" +
+	"Heartbeats\x12 .picket.peer.v1.HeartbeatRequest\x1a\x1e.picket.peer.v1.HeartbeatReply(\x010\x01\x12M\n" +
 	"\tStatement\x12 .picket.peer.v1.StatementRequest\x1a\x1e.picket.peer.v1.StatementReply2\x99\x01\n" +
 	"\x05Admin\x12D\n" +
 	"\x06Status\x12\x1d.picket.peer.v1.StatusRequest\x1a\x1b.picket.peer.v1.StatusReply\x12J\n" +
@@ -2400,15 +2423,17 @@ var file_peer_v1_peer_proto_depIdxs = []int32{
 	25, // 53: picket.peer.v1.SelfTestReply.timeout:type_name -> google.protobuf.Duration
 	25, // 54: picket.peer.v1.SelfTestReply.within:type_name -> google.protobuf.Duration
 	1,  // 55: picket.peer.v1.Peer.Heartbeat:input_type -> picket.peer.v1.HeartbeatRequest
-	6,  // 56: picket.peer.v1.Peer.Statement:input_type -> picket.peer.v1.StatementRequest
-	11, // 57: picket.peer.v1.Admin.Status:input_type -> picket.peer.v1.StatusRequest
-	22, // 58: picket.peer.v1.Admin.SelfTest:input_type -> picket.peer.v1.SelfTestRequest
-	3,  // 59: picket.peer.v1.Peer.Heartbeat:output_type -> picket.peer.v1.HeartbeatReply
-	7,  // 60: picket.peer.v1.Peer.Statement:output_type -> picket.peer.v1.StatementReply
-	12, // 61: picket.peer.v1.Admin.Status:output_type -> picket.peer.v1.StatusReply
-	23, // 62: picket.peer.v1.Admin.SelfTest:output_type -> picket.peer.v1.SelfTestReply
-	59, // [59:63] is the sub-list for method output_type
-	55, // [55:59] is the sub-list for method input_type
+	1,  // 56: picket.peer.v1.Peer.Heartbeats:input_type -> picket.peer.v1.HeartbeatRequest
+	6,  // 57: picket.peer.v1.Peer.Statement:input_type -> picket.peer.v1.StatementRequest
+	11, // 58: picket.peer.v1.Admin.Status:input_type -> picket.peer.v1.StatusRequest
+	22, // 59: picket.peer.v1.Admin.SelfTest:input_type -> picket.peer.v1.SelfTestRequest
+	3,  // 60: picket.peer.v1.Peer.Heartbeat:output_type -> picket.peer.v1.HeartbeatReply
+	3,  // 61: picket.peer.v1.Peer.Heartbeats:output_type -> picket.peer.v1.HeartbeatReply
+	7,  // 62: picket.peer.v1.Peer.Statement:output_type -> picket.peer.v1.StatementReply
+	12, // 63: picket.peer.v1.Admin.Status:output_type -> picket.peer.v1.StatusReply
+	23, // 64: picket.peer.v1.Admin.SelfTest:output_type -> picket.peer.v1.SelfTestReply
+	60, // [60:65] is the sub-list for method output_type
+	55, // [55:60] is the sub-list for method input_type
 	55, // [55:55] is the sub-list for extension type_name
 	55, // [55:55] is the sub-list for extension extendee
 	0,  // [0:55] is the sub-list for field type_name

@@ -21,8 +21,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Peer_Heartbeat_FullMethodName = "/picket.peer.v1.Peer/Heartbeat"
-	Peer_Statement_FullMethodName = "/picket.peer.v1.Peer/Statement"
+	Peer_Heartbeat_FullMethodName  = "/picket.peer.v1.Peer/Heartbeat"
+	Peer_Heartbeats_FullMethodName = "/picket.peer.v1.Peer/Heartbeats"
+	Peer_Statement_FullMethodName  = "/picket.peer.v1.Peer/Statement"
 )
 
 // PeerClient is the client API for Peer service.
@@ -34,6 +35,9 @@ type PeerClient interface {
 	// Heartbeat asks a neighbour for a sign of life. The reply carries the
 	// neighbour's best roll, so a relay costs nothing.
 	Heartbeat(ctx context.Context, in *HeartbeatRequest, opts ...grpc.CallOption) (*HeartbeatReply, error)
+	// Heartbeats is Heartbeat again and again, answered in order: what neighbours
+	// ask each other all the time costs a message and not a call.
+	Heartbeats(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[HeartbeatRequest, HeartbeatReply], error)
 	// Statement asks a witness for the newest Roll that it has itself read.
 	Statement(ctx context.Context, in *StatementRequest, opts ...grpc.CallOption) (*StatementReply, error)
 }
@@ -56,6 +60,19 @@ func (c *peerClient) Heartbeat(ctx context.Context, in *HeartbeatRequest, opts .
 	return out, nil
 }
 
+func (c *peerClient) Heartbeats(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[HeartbeatRequest, HeartbeatReply], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[0], Peer_Heartbeats_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[HeartbeatRequest, HeartbeatReply]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_HeartbeatsClient = grpc.BidiStreamingClient[HeartbeatRequest, HeartbeatReply]
+
 func (c *peerClient) Statement(ctx context.Context, in *StatementRequest, opts ...grpc.CallOption) (*StatementReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StatementReply)
@@ -75,6 +92,9 @@ type PeerServer interface {
 	// Heartbeat asks a neighbour for a sign of life. The reply carries the
 	// neighbour's best roll, so a relay costs nothing.
 	Heartbeat(context.Context, *HeartbeatRequest) (*HeartbeatReply, error)
+	// Heartbeats is Heartbeat again and again, answered in order: what neighbours
+	// ask each other all the time costs a message and not a call.
+	Heartbeats(grpc.BidiStreamingServer[HeartbeatRequest, HeartbeatReply]) error
 	// Statement asks a witness for the newest Roll that it has itself read.
 	Statement(context.Context, *StatementRequest) (*StatementReply, error)
 	mustEmbedUnimplementedPeerServer()
@@ -89,6 +109,9 @@ type UnimplementedPeerServer struct{}
 
 func (UnimplementedPeerServer) Heartbeat(context.Context, *HeartbeatRequest) (*HeartbeatReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Heartbeat not implemented")
+}
+func (UnimplementedPeerServer) Heartbeats(grpc.BidiStreamingServer[HeartbeatRequest, HeartbeatReply]) error {
+	return status.Error(codes.Unimplemented, "method Heartbeats not implemented")
 }
 func (UnimplementedPeerServer) Statement(context.Context, *StatementRequest) (*StatementReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Statement not implemented")
@@ -132,6 +155,13 @@ func _Peer_Heartbeat_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_Heartbeats_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(PeerServer).Heartbeats(&grpc.GenericServerStream[HeartbeatRequest, HeartbeatReply]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_HeartbeatsServer = grpc.BidiStreamingServer[HeartbeatRequest, HeartbeatReply]
+
 func _Peer_Statement_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StatementRequest)
 	if err := dec(in); err != nil {
@@ -166,7 +196,14 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Peer_Statement_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Heartbeats",
+			Handler:       _Peer_Heartbeats_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "peer/v1/peer.proto",
 }
 

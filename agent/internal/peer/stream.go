@@ -1,0 +1,131 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
+	"github.com/picket-dev/picket/proto/timing"
+)
+
+// A stream carries heartbeats to one neighbour over one connection: each costs
+// a message to and fro, and not a call. It neither connects again nor looks for
+// another path. Whoever pings through it makes calls while it is silent.
+type stream struct {
+	client *Client
+	node   string
+	ctx    context.Context //nolint:containedctx // the stream's own life
+	end    context.CancelCauseFunc
+	wire   peerv1.Peer_HeartbeatsClient
+
+	mu     sync.Mutex
+	ended  bool
+	number uint64
+	open   []question // without an answer, the oldest first
+}
+
+// A question is a heartbeat that was sent.
+type question struct {
+	number uint64
+	sent   timing.Instant
+}
+
+var errSilent = errors.New("no answer in time")
+
+// openStream opens a stream over the path on which the node answered last. It
+// waits for a connection if there is none, and ends with ctx.
+func (c *Client) openStream(ctx context.Context, node string) (*stream, error) {
+	l, err := c.line(node)
+	if err != nil {
+		return nil, err
+	}
+	p, err := l.first()
+	if err != nil {
+		return nil, err
+	}
+	s := &stream{client: c, node: node}
+	s.ctx, s.end = context.WithCancelCause(ctx)
+	if s.wire, err = p.stub.Heartbeats(s.ctx); err != nil {
+		s.end(err)
+		return nil, fmt.Errorf("heartbeats to %s: %w", node, err)
+	}
+	return s, nil
+}
+
+// ping sends a heartbeat, unless inFlight of them are unanswered. It is false,
+// and sends nothing, if one has been unanswered for that long, or if the stream
+// has ended. Only one goroutine may ping.
+func (s *stream) ping(patience time.Duration) bool {
+	q, ok := s.next(patience)
+	if ok && q.number > 0 {
+		// After an error read finds the question unanswered.
+		_ = s.wire.Send(s.client.question(q.sent, q.number))
+	}
+	return ok
+}
+
+// next returns the question to be sent now, the zero one if there are enough.
+// What the stream has not answered within Config.Timeout it never will.
+func (s *stream) next(patience time.Duration) (question, bool) {
+	now := s.client.config.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.open) > 0 {
+		waits := s.open[0].sent.Age(now)
+		if waits >= s.client.config.Timeout {
+			s.end(errSilent)
+		}
+		if waits >= patience {
+			return question{}, false
+		}
+	}
+	if s.ended || len(s.open) >= inFlight {
+		return question{}, !s.ended
+	}
+	s.number++
+	q := question{number: s.number, sent: now}
+	s.open = append(s.open, q)
+	return q, true
+}
+
+// read reports each answer as it comes. When the stream has ended it returns
+// the questions that have none, and why.
+func (s *stream) read(report func(Beat)) ([]question, error) {
+	for {
+		x, err := s.wire.Recv()
+		var q question
+		if err == nil {
+			q, err = s.answered(x.GetNumber())
+		}
+		if err != nil {
+			return s.close(err)
+		}
+		reply, err := s.client.answer(s.node, q.sent, x)
+		report(Beat{Node: s.node, Reply: reply, Err: err})
+	}
+}
+
+// answered returns the question of that number. Answers come in the order of the
+// questions; one that does not is no evidence of anything.
+func (s *stream) answered(number uint64) (question, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.open) == 0 || s.open[0].number != number {
+		return question{}, fmt.Errorf("answer %d does not belong to the oldest of %d questions", number, len(s.open))
+	}
+	q := s.open[0]
+	s.open = s.open[1:]
+	return q, nil
+}
+
+// close ends the stream and returns the questions without an answer.
+func (s *stream) close(err error) ([]question, error) {
+	s.end(err) // counts if it is the first reason
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	return s.open, fmt.Errorf("heartbeats to %s: %w", s.node, context.Cause(s.ctx))
+}
