@@ -18,9 +18,15 @@ import (
 )
 
 const (
-	// holderPoll is how often the holder is asked how it is when there is
-	// nothing to tell it.
+	// holderPoll is how long the holder is left alone when there is nothing to
+	// tell it: then it is asked how it is.
 	holderPoll = time.Second
+	// extendEvery is the pause after which a later deadline is told at once. One
+	// that comes earlier waits for the next, or for holderPoll: neighbours bring a
+	// slightly fresher roll many times a second, and each time holder and agent
+	// would wake up. It costs a part of a roll's life, less than holderPoll, if
+	// the agent crashes meanwhile, and nothing else.
+	extendEvery = 250 * time.Millisecond
 	// holderPatience is how long a holder may be away, as while it restarts,
 	// before its device counts as failing (A11).
 	holderPatience = 2 * time.Second
@@ -58,6 +64,7 @@ type keeper struct {
 	said   decide.Held
 	known  bool           // the holder has said once what it does
 	last   hold.Status    // what it said last in this conversation
+	told   timing.Instant // when it was last told a later deadline
 	since  timing.Instant // since when the holder cannot be reached
 }
 
@@ -66,7 +73,7 @@ func (k *keeper) run(ctx context.Context) {
 	k.mu.Lock()
 	k.since = clock.Now()
 	k.mu.Unlock()
-	poll := time.NewTicker(holderPoll)
+	poll := time.NewTimer(holderPoll)
 	defer poll.Stop()
 	k.serve(ctx)
 	for {
@@ -77,10 +84,23 @@ func (k *keeper) run(ctx context.Context) {
 			k.hangUp()
 			return
 		case k.wish = <-k.wishes:
+			if k.mayWait(clock.Now()) {
+				continue
+			}
 		case <-poll.C:
 		}
 		k.serve(ctx)
+		poll.Reset(holderPoll)
 	}
+}
+
+// mayWait reports whether the wish is but a later deadline, of which the holder
+// has been told another just now and which it has not come near.
+func (k *keeper) mayWait(now timing.Instant) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.onlyLater() && k.wish.order == k.done.order &&
+		k.told.Age(now) < extendEvery && k.last.PetUntil.After(now.Add(2*holderPoll))
 }
 
 // serve carries out the present wish and reports what changed.
@@ -189,7 +209,7 @@ func (k *keeper) obey(ctx context.Context) (status hold.Status, err error) {
 	if k.onlyLater() {
 		status, err := k.client.Extend(ctx, k.wish.petUntil)
 		if err == nil {
-			k.done = k.wish
+			k.done, k.told = k.wish, clock.Now()
 			return status, nil
 		}
 		// It is not as it was: ask.

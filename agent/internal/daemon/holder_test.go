@@ -111,3 +111,32 @@ func TestOnlyALaterDeadlineIsNotAskedBefore(t *testing.T) {
 		}
 	}
 }
+
+// A later deadline waits for the next one only where that costs nothing but a
+// part of a roll's life, and only if the agent crashes meanwhile.
+func TestOnlyALaterDeadlineMayWait(t *testing.T) {
+	now := timing.At(time.Hour)
+	armed := wish{order: 3, mode: decide.HoldArmed, timeout: 10 * time.Second, petUntil: now.Add(5 * time.Second)}
+	last := hold.Status{State: hold.Armed, Timeout: 10 * time.Second, PetUntil: now.Add(4800 * time.Millisecond)}
+	tests := []struct {
+		name string
+		edit func(*keeper)
+		want bool
+	}{
+		{"right after another", func(*keeper) {}, true},
+		{"a while after another", func(k *keeper) { k.told = now.Add(-extendEvery) }, false},
+		{"the first one", func(k *keeper) { k.told = timing.Instant{} }, false},
+		{"the holder's deadline is near", func(k *keeper) { k.last.PetUntil = now.Add(2 * holderPoll) }, false},
+		{"another order", func(k *keeper) { k.wish.order++ }, false},
+		{"another timeout", func(k *keeper) { k.wish.timeout++ }, false},
+		{"latch", func(k *keeper) { k.wish.mode = decide.HoldLatched }, false},
+		{"a new holder", func(k *keeper) { k.last = hold.Status{} }, false},
+	}
+	for _, tt := range tests {
+		k := &keeper{wish: armed, done: armed, last: last, told: now.Add(-extendEvery / 2)}
+		tt.edit(k)
+		if got := k.mayWait(now); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
