@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -186,7 +188,7 @@ func (a *access) furnish(t *testing.T) {
 	refused := func(what string, try func(context.Context) error) {
 		a.until(t, what, func(ctx context.Context) error {
 			if err := try(ctx); !apierrors.IsForbidden(err) {
-				return fmt.Errorf("not refused yet: %v", err)
+				return fmt.Errorf("not refused yet: %w", cmp.Or(err, errors.New("it was allowed")))
 			}
 			return nil
 		})
