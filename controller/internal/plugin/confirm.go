@@ -155,7 +155,7 @@ func (c *connection) patch(ctx context.Context, plural, name, version string, sp
 // assertion says in full what the person asserts, and what comes of it.
 func assertion(out io.Writer, x *view.Doom, life []sign, now time.Time) {
 	s := &screen.Screen{Out: out, Width: proseWidth}
-	s.Line(screen.Say(fmt.Sprintf("You are about to assert that this machine is off, or cut off from its storage for good, and stays so until it boots anew:")))
+	s.Line(screen.Say("You are about to assert that this machine is off, or cut off from its storage for good, and stays so until it boots anew:"))
 	t := screen.Table{Indent: 2}
 	t.Add(screen.Say("node"), screen.Say(x.Node))
 	t.Add(screen.Say("boot"), screen.Say(x.BootID))

@@ -13,7 +13,7 @@ import (
 )
 
 // errUnconfirmed says that the person did not confirm.
-var errUnconfirmed = errors.New("not confirmed: nothing was done (--yes answers for you)") //nolint:gochecknoglobals // a sentinel
+var errUnconfirmed = errors.New("not confirmed: nothing was done (--yes answers for you)")
 
 // confirm asks the person, unless yes has answered already. Only the wanted word
 // is a yes.

@@ -9,6 +9,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/proto/matrix"
 	"github.com/picket-dev/picket/proto/screen"
 )
@@ -60,11 +61,11 @@ func (v *Status) headline() screen.Cell {
 }
 
 func (v *Status) armedLine() string {
-	text := fmt.Sprintf("%d of %d armed", v.Armed, v.Armed+v.Unarmed)
+	parts := []string{fmt.Sprintf("%d of %d armed", v.Armed, v.Armed+v.Unarmed)}
 	for _, r := range v.Reasons {
-		text += fmt.Sprintf("; %s: %s", r.Reason, matrix.Names(r.Nodes))
+		parts = append(parts, r.Reason+": "+matrix.Names(r.Nodes))
 	}
-	return text
+	return strings.Join(parts, "; ")
 }
 
 func (v *Status) fencingLine() screen.Cell {
@@ -102,18 +103,19 @@ func (v *Status) rollLine() string {
 	if !v.Roll.Exists {
 		return "there is none"
 	}
-	text := fmt.Sprintf("serial %d", v.Roll.Serial)
+	parts := []string{fmt.Sprintf("serial %d", v.Roll.Serial)}
 	for _, e := range v.Roll.Epochs {
-		text += fmt.Sprintf("; epoch %d", e.Number)
-		if e.State != "Active" {
-			text += " (" + e.State + ")"
+		retiring := ""
+		if e.State != string(v1alpha1.EpochActive) {
+			retiring = " (" + e.State + ")"
 		}
-		text += fmt.Sprintf(": %d of %d witnesses can speak, %d must (%s)", e.Speaking, len(e.Witnesses), e.Quorum, matrix.Names(e.Witnesses))
+		parts = append(parts, fmt.Sprintf("epoch %d%s: %d of %d witnesses can speak, %d must (%s)",
+			e.Number, retiring, e.Speaking, len(e.Witnesses), e.Quorum, matrix.Names(e.Witnesses)))
 	}
 	if v.Roll.Suspected+v.Roll.Withheld > 0 {
-		text += fmt.Sprintf("; %d suspected, %d withheld", v.Roll.Suspected, v.Roll.Withheld)
+		parts = append(parts, fmt.Sprintf("%d suspected, %d withheld", v.Roll.Suspected, v.Roll.Withheld))
 	}
-	return text
+	return strings.Join(parts, "; ")
 }
 
 func (v *Status) leaderLine() string {
@@ -125,11 +127,14 @@ func (v *Status) leaderLine() string {
 	case c.Renewed != nil:
 		return "nobody since " + stamp(c.Renewed.Time)
 	}
-	return "nobody, ever: is picket-controller installed in this namespace (--namespace)?"
+	return "nobody, ever: is picket-controller installed in that namespace (--picket-namespace)?"
 }
 
 func (v *Status) peerLine() string {
-	if v.lost == 0 {
+	switch {
+	case v.links == 0:
+		return "nobody watches anybody yet"
+	case v.lost == 0:
 		return fmt.Sprintf("all %d links answer", v.links)
 	}
 	return fmt.Sprintf("%d of %d links lost: kubectl picket matrix", v.lost, v.links)
@@ -229,8 +234,10 @@ func (n Node) because() string {
 		parts = append(parts, n.Message)
 	}
 	text := strings.Join(parts, ": ")
-	if len(n.Conditions) > 0 {
-		text = strings.TrimPrefix(text+"; "+strings.Join(n.Conditions, ", "), "; ")
+	for _, c := range n.Conditions {
+		if c != n.Reason {
+			text = strings.TrimPrefix(text+"; "+c, "; ")
+		}
 	}
 	return text
 }

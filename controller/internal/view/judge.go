@@ -52,7 +52,11 @@ func (v *Status) judge() {
 		degraded("there is no node and no NodeGuard")
 	}
 	for _, r := range v.Reasons {
-		degraded("%s unarmed, %s: %s", screen.Count(len(r.Nodes), "node", "nodes"), r.Reason, matrix.Names(r.Nodes))
+		why := ""
+		if r.Message != "" {
+			why = " (" + r.Message + ")"
+		}
+		degraded("%s unarmed, %s: %s%s", screen.Count(len(r.Nodes), "node", "nodes"), r.Reason, matrix.Names(r.Nodes), why)
 	}
 	for i, f := range v.findings {
 		if i == maxFindings {
@@ -71,7 +75,7 @@ func (v *Status) judgeConditions() {
 		var names []string
 		for _, n := range v.Nodes {
 			for _, c := range n.Conditions {
-				if c == kind {
+				if c == kind && n.Reason != kind {
 					names = append(names, n.Name)
 				}
 			}

@@ -287,11 +287,9 @@ func when(e *corev1.Event) time.Time {
 // repeats reports whether events of the reason say what a step of the NodeFence
 // says.
 func repeats(reason string) bool {
-	switch v1alpha1.NodeFencePhase(reason) {
-	case v1alpha1.FenceFenced, v1alpha1.FenceDetached, v1alpha1.FenceRecovered, v1alpha1.FenceRefuted, v1alpha1.FencePending:
-		return true
-	}
-	return false
+	return slices.Contains([]v1alpha1.NodeFencePhase{
+		v1alpha1.FenceFenced, v1alpha1.FenceDetached, v1alpha1.FenceRecovered, v1alpha1.FenceRefuted, v1alpha1.FencePending,
+	}, v1alpha1.NodeFencePhase(reason))
 }
 
 // count sorts the steps, and counts their seconds. Events come first in their
