@@ -1,8 +1,18 @@
-// Package block lists what volumes of pods are mounted on the host, for the
-// agent's attestation: Clean, or Dirty with these devices.
+// Package block says what of volumes is on the host.
 //
-// It only reads a mountinfo file and never hangs: it refuses to touch a mount
-// point, which can block for ever once the storage is gone. Devices that are
-// mapped without being mounted, and mounts in other namespaces than that of
-// the file, are beyond it.
+// A Reader takes the whole inventory for a teardown: the mounts of all mount
+// namespaces, block devices and what they are made of, what krbd, rbd-nbd,
+// iSCSI and NVMe over fabrics have mapped, the files in which the kubelet, CSI
+// drivers and open-iscsi keep it, and what the host itself uses. The function
+// Inventory answers the smaller question of the agent's attestation: which
+// volumes are mounted.
+//
+// It changes nothing, and never hangs. What procfs, sysfs and /dev hold it reads
+// itself, but for what may wait for a lock or for storage: that, and everything
+// below the host's root, is read by disposable children with a bound. What could
+// not be read is an unknown, and never a shorter inventory. Secrets that lie
+// beside what it reads stay where they are.
+//
+// It refuses to judge: whose a device is, and what becomes of it, is
+// agent/teardown's.
 package block

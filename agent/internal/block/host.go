@@ -29,7 +29,8 @@ type Host struct {
 	// Bound is how long one probe in a child may take.
 	Bound time.Duration `json:"bound"`
 	// Still is how long a task must stay in one uninterruptible sleep to count
-	// as stuck; the look takes at least this long where there is one.
+	// as stuck, and how long a device must be open; the look takes at least this
+	// long where there is such a one.
 	Still time.Duration `json:"still"`
 }
 

@@ -4,18 +4,22 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/picket-dev/picket/agent/teardown"
 )
 
-// opensRequest asks what processes have open.
+// opensRequest asks what processes have open, now and still after a while: udev
+// and its like open devices for moments.
 type opensRequest struct {
-	Proc string
+	Proc  string
+	Still time.Duration
 }
 
 // opensAnswer is what processes have open.
@@ -44,15 +48,42 @@ func readOpens(r opensRequest) (opensAnswer, error) {
 		return a, err
 	}
 	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid <= 0 || pid == os.Getpid() {
-			continue
-		}
-		if err := a.readProcess(r.Proc, pid); err != nil && !gone(err) {
-			a.Unknown = append(a.Unknown, teardown.Unknown{What: fmt.Sprintf("open files of process %d", pid), Why: err.Error()})
+		if pid, err := strconv.Atoi(e.Name()); err == nil && pid > 0 && pid != os.Getpid() {
+			a.tryProcess(r.Proc, pid)
 		}
 	}
+	if a.Opens == nil {
+		return a, nil
+	}
+	time.Sleep(r.Still)
+	later := opensAnswer{Unknown: a.Unknown}
+	for _, o := range a.Opens {
+		later.tryProcess(r.Proc, o.PID)
+	}
+	a.Opens, a.Unknown = lasting(a.Opens, later.Opens), later.Unknown
 	return a, nil
+}
+
+// lasting returns what both lists have.
+func lasting(before, after []opening) []opening {
+	var both []opening
+	for _, o := range after {
+		i := slices.IndexFunc(before, func(b opening) bool { return b.PID == o.PID })
+		if i < 0 {
+			continue
+		}
+		o.Devices = slices.DeleteFunc(o.Devices, func(n teardown.Number) bool { return !slices.Contains(before[i].Devices, n) })
+		if len(o.Devices) > 0 {
+			both = append(both, o)
+		}
+	}
+	return both
+}
+
+func (a *opensAnswer) tryProcess(proc string, pid int) {
+	if err := a.readProcess(proc, pid); err != nil && !gone(err) {
+		a.Unknown = append(a.Unknown, teardown.Unknown{What: fmt.Sprintf("open files of process %d", pid), Why: err.Error()})
+	}
 }
 
 func (a *opensAnswer) readProcess(proc string, pid int) error {

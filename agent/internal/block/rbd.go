@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -100,24 +101,25 @@ func parseAddress(text string) (netip.Addr, error) {
 // clients lists the instances of libceph that debugfs shows, but those of
 // CephFS. An instance of krbd can outlive the mapping that it was made for.
 func (l *look) clients(nodes []node) {
+	l.inv.Clients, l.inv.ClientsKnown = []teardown.Client{}, true
 	if !exists(l.sys("module/libceph")) && !exists(l.sys("bus/rbd")) {
-		l.inv.Clients, l.inv.ClientsKnown = []teardown.Client{}, true
 		return
 	}
 	root := l.sys("kernel/debug/ceph")
-	if !exists(root) {
-		return // debugfs is not mounted, or not for us
+	entries, err := os.ReadDir(root)
+	if err != nil { // debugfs is not mounted, or locked down
+		l.inv.Clients, l.inv.ClientsKnown = nil, false
+		return
 	}
-	before := len(l.inv.Unknown)
-	l.inv.Clients = []teardown.Client{}
-	for _, name := range l.names(root) {
-		if exists(filepath.Join(root, name, "mdsc")) {
+	for _, e := range entries {
+		dir := filepath.Join(root, e.Name())
+		if exists(filepath.Join(dir, "mdsc")) {
 			continue
 		}
-		fsid, id, _ := strings.Cut(name, ".")
+		fsid, id, _ := strings.Cut(e.Name(), ".")
 		c, err := parseClient(fsid, id, "")
 		if err != nil {
-			l.note(filepath.Join(root, name), err)
+			l.inv.ClientsKnown = false
 			continue
 		}
 		for _, n := range nodes {
@@ -126,18 +128,20 @@ func (l *look) clients(nodes []node) {
 			}
 		}
 		if !c.Address.IsValid() {
-			c.Address = l.statusAddress(filepath.Join(root, name, "status"))
+			c.Address = statusAddress(filepath.Join(dir, "status"))
 		}
 		l.inv.Clients = append(l.inv.Clients, c)
 	}
-	l.inv.ClientsKnown = len(l.inv.Unknown) == before
 }
 
 // statusAddress reads the address from a client's status, which newer kernels
 // have; the invalid one where there is none.
-func (l *look) statusAddress(path string) netip.Addr {
-	text, _ := l.attr(path)
-	for line := range strings.Lines(text) {
+func statusAddress(path string) netip.Addr {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return netip.Addr{}
+	}
+	for line := range strings.Lines(string(text)) {
 		fields := strings.Fields(line) // instance: client.4123 (2)192.0.2.5:0/1234
 		if len(fields) < 3 || fields[0] != "instance:" {
 			continue

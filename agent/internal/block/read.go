@@ -26,7 +26,7 @@ func NewReader(h Host, run *child.Runner) *Reader { return &Reader{host: h, run:
 // what it could not find out is among the Unknown: the end of ctx, too.
 func (r *Reader) Read(ctx context.Context) teardown.Inventory {
 	l := &look{host: r.host}
-	opens := ask[opensAnswer](ctx, r, workOpens, opensRequest{Proc: r.host.Proc})
+	opens := ask[opensAnswer](ctx, r, workOpens, opensRequest{Proc: r.host.Proc, Still: r.host.Still})
 	nodes := l.rbds(l.devices())
 	tables := r.askMaps(ctx, nodes)
 	commands := r.askCommands(ctx, nodes)

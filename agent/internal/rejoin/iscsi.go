@@ -103,9 +103,11 @@ func (o order) logout() error {
 	if err := same(filepath.Join(dir, "targetname"), o.Step.Target); err != nil {
 		return err
 	}
-	cmd := exec.Command("iscsiadm", "--mode", "session", "--sid", o.Step.Session, "--logout")
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin", "LC_ALL=C"}
-	text, err := cmd.CombinedOutput()
+	// The tool is searched for where the host has it, not this process.
+	if err := os.Setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"); err != nil {
+		return err
+	}
+	text, err := exec.Command("iscsiadm", "--mode", "session", "--sid", o.Step.Session, "--logout").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("log out of session %s: %w: %.300s", o.Step.Session, err, bytes.TrimSpace(text))
 	}
