@@ -92,18 +92,15 @@ func network(r *peerv1.StatusReply) []string {
 	if e := r.GetEndpoints(); len(e) > 0 && !slices.ContainsFunc(e, reachable) && slices.ContainsFunc(e, tried) {
 		all = append(all, "no API server gives a roll")
 	}
-	var gone, halved []string
+	var gone []string
 	var silence *durationpb.Duration // the longest
 	for _, p := range r.GetPeers() {
-		switch linkOf(p, r.GetLostAfter().AsDuration()) {
-		case lost:
-			gone = append(gone, p.GetNode())
-			if p.GetSince().AsDuration() > silence.AsDuration() {
-				silence = p.GetSince()
-			}
-		case onlyOut, onlyIn, notUs:
-			halved = append(halved, p.GetNode())
-		case unheard, ok, waiting, silent, witnessAway:
+		if linkOf(p, r.GetLostAfter().AsDuration()) != lost {
+			continue
+		}
+		gone = append(gone, p.GetNode())
+		if p.GetSince().AsDuration() > silence.AsDuration() {
+			silence = p.GetSince()
 		}
 	}
 	if len(gone) > 0 {
@@ -113,7 +110,7 @@ func network(r *peerv1.StatusReply) []string {
 		}
 		all = append(all, text)
 	}
-	if len(halved) > 0 {
+	if halved := oneWay(r); len(halved) > 0 {
 		all = append(all, fmt.Sprintf("%s one-way: %s", screen.Count(len(halved), "link is", "links are"), matrix.Names(halved)))
 	}
 	return all

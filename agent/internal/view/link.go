@@ -27,8 +27,7 @@ const (
 // linkOf judges both directions; a direction is there if it was heard for less
 // than lostAfter.
 func linkOf(p *peerv1.PeerStatus, lostAfter time.Duration) link {
-	fresh := func(d *durationpb.Duration) bool { return d != nil && d.AsDuration() <= lostAfter }
-	in, out := fresh(p.GetInAge()), fresh(p.GetOutAge())
+	in, out := fresh(p.GetInAge(), lostAfter), fresh(p.GetOutAge(), lostAfter)
 	switch {
 	case p.GetNeighbour() && p.GetLost() && p.GetCaller() && in:
 		return onlyIn
@@ -38,7 +37,7 @@ func linkOf(p *peerv1.PeerStatus, lostAfter time.Duration) link {
 		return waiting
 	case p.GetNeighbour() && p.GetCaller() && !in:
 		return onlyOut
-	case p.GetNeighbour() && p.GetCaller() && p.GetHeardUs() != nil && !fresh(p.GetHeardUs()):
+	case p.GetNeighbour() && p.GetCaller() && p.GetHeardUs() != nil && !fresh(p.GetHeardUs(), lostAfter):
 		return notUs
 	case p.GetCaller() && !p.GetNeighbour() && !in:
 		return silent
@@ -46,6 +45,11 @@ func linkOf(p *peerv1.PeerStatus, lostAfter time.Duration) link {
 		return witnessAway
 	}
 	return ok
+}
+
+// fresh reports whether there was a sign for less than lostAfter.
+func fresh(age *durationpb.Duration, lostAfter time.Duration) bool {
+	return age != nil && age.AsDuration() <= lostAfter
 }
 
 // String is what a table shows of the link.

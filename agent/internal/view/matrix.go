@@ -41,79 +41,100 @@ func MatrixOf(r *peerv1.StatusReply, by Grouping) MatrixReport {
 	m := MatrixReport{Node: r.GetNode(), Kind: by.Kind, Findings: []matrix.Finding{}, Links: []MatrixLink{}, nodes: by.Nodes}
 	self := matrix.Agent{Node: r.GetNode(), Group: by.of(r.GetNode(), r.GetAddresses())}
 	for _, p := range r.GetPeers() {
+		peer := matrix.Agent{Node: p.GetNode(), Group: by.of(p.GetNode(), p.GetAddresses())}
+		m.agents = append(m.agents, peer)
 		l := linkOf(p, r.GetLostAfter().AsDuration())
 		switch {
 		case l == lost || l == onlyIn:
-			self.Lost = append(self.Lost, p.GetNode())
+			self.Lost = append(self.Lost, peer.Node)
+			m.link(self, peer, matrix.Lost)
 		case p.GetNeighbour() && l != waiting:
-			self.Watches = append(self.Watches, p.GetNode())
+			self.Watches = append(self.Watches, peer.Node)
+			m.link(self, peer, matrix.Heard)
 		}
-		m.agents = append(m.agents, wordOf(p, l, r.GetNode(), by.of(p.GetNode(), p.GetAddresses())))
+		m.link(peer, self, wordOf(r, p))
 		if why := l.why(p); why != "" && l != lost {
-			m.lines = append(m.lines, p.GetNode()+": "+why)
+			m.lines = append(m.lines, peer.Node+": "+why)
 		}
 	}
 	m.agents = append(m.agents, self)
+	slices.SortFunc(m.Links, func(a, b MatrixLink) int {
+		return cmp.Or(matrix.Compare(a.Observer, b.Observer), matrix.Compare(a.Subject, b.Subject))
+	})
+	m.Findings = append(m.Findings, m.findings(r, self)...)
 	for _, e := range r.GetEntries() {
 		m.onRoll = append(m.onRoll, entry(e, r.GetBootId()))
-	}
-	x := matrix.New(m.agents)
-	m.Findings = append(m.Findings, findings(r, x, self, by.Kind)...)
-	groups := make(map[string]string)
-	for _, a := range m.agents {
-		groups[a.Node] = a.Group
-	}
-	for _, from := range x.Nodes() {
-		for _, to := range x.Nodes() {
-			if s := x.Sight(from, to); s != matrix.Unwatched {
-				m.Links = append(m.Links, MatrixLink{from, groups[from], to, groups[to], s.String()})
-			}
-		}
 	}
 	return m
 }
 
-// findings explains what is lost. A node that has lost everybody says more of
-// itself than of them; and what is known of both directions of a link is more than
-// the one that is lost.
-func findings(r *peerv1.StatusReply, x *matrix.Matrix, self matrix.Agent, kind string) []matrix.Finding {
-	if len(self.Lost) > 1 && len(self.Watches) == 0 {
-		text := fmt.Sprintf("%s hears none of its %d neighbours: its own link or its switch, not hosts", self.Node, len(self.Lost))
-		if slices.ContainsFunc(r.GetEndpoints(), reachable) {
-			text = fmt.Sprintf("%s hears none of its %d neighbours, and reaches the API: the agents' port is blocked, not hosts (C12)", self.Node, len(self.Lost))
-		}
-		return []matrix.Finding{{Scope: matrix.ScopeHost, Subjects: []string{self.Node}, Text: text}}
+func (m *MatrixReport) link(from, to matrix.Agent, s matrix.Sight) {
+	if s != matrix.Unwatched {
+		m.Links = append(m.Links, MatrixLink{from.Node, from.Group, to.Node, to.Group, s.String()})
 	}
-	var halved []string
-	for _, p := range r.GetPeers() {
-		switch linkOf(p, r.GetLostAfter().AsDuration()) {
-		case onlyIn, onlyOut, notUs:
-			halved = append(halved, p.GetNode())
-		case ok, waiting, lost, silent, witnessAway, unheard:
-		}
-	}
-	return slices.DeleteFunc(x.Findings(kind), func(f matrix.Finding) bool {
-		single := f.Scope == matrix.ScopeHost || f.Scope == matrix.ScopeLink
-		return single && slices.ContainsFunc(f.Subjects, func(n string) bool { return slices.Contains(halved, n) })
-	})
 }
 
 // wordOf is what a peer says of this node: it hears it if its pings come and it
 // does not say otherwise.
-func wordOf(p *peerv1.PeerStatus, l link, self, group string) matrix.Agent {
-	a := matrix.Agent{Node: p.GetNode(), Group: group}
-	if !p.GetCaller() {
-		return a
+func wordOf(r *peerv1.StatusReply, p *peerv1.PeerStatus) matrix.Sight {
+	lostAfter := r.GetLostAfter().AsDuration()
+	switch {
+	case !p.GetCaller():
+		return matrix.Unwatched
+	case !fresh(p.GetInAge(), lostAfter):
+		return matrix.Untold
+	case linkOf(p, lostAfter) == notUs:
+		return matrix.Lost
 	}
-	a.Watches = []string{self}
-	switch l {
-	case notUs:
-		a.Lost = []string{self}
-	case lost, silent, onlyOut:
-		a.Mute = "its pings do not come"
-	case ok, waiting, onlyIn, witnessAway, unheard:
+	return matrix.Heard
+}
+
+// findings explains what is lost, by what this node has seen itself. One that has
+// lost everybody, or that several have lost, says more of itself than of them; and
+// a link that works one way says more than that it is lost.
+func (m *MatrixReport) findings(r *peerv1.StatusReply, self matrix.Agent) []matrix.Finding {
+	own := func(format string, args ...any) []matrix.Finding {
+		return []matrix.Finding{{Scope: matrix.ScopeHost, Subjects: []string{self.Node}, Text: fmt.Sprintf(format, args...)}}
 	}
-	return a
+	halved := oneWay(r)
+	if n := len(self.Lost); n > 1 && len(self.Watches) == 0 && len(halved) == 0 {
+		if slices.ContainsFunc(r.GetEndpoints(), reachable) {
+			return own("%s hears none of its %d neighbours, and reaches the API: the agents' port is blocked, not hosts (C12)", self.Node, n)
+		}
+		return own("%s hears none of its %d neighbours: its own link or its switch, not hosts", self.Node, n)
+	}
+	all := slices.DeleteFunc(matrix.New(m.agents).Findings(m.Kind), func(f matrix.Finding) bool {
+		single := f.Scope == matrix.ScopeHost || f.Scope == matrix.ScopeLink
+		return single && slices.ContainsFunc(f.Subjects, func(n string) bool { return slices.Contains(halved, n) })
+	})
+	if heard, unheard := m.said(matrix.Heard), m.said(matrix.Lost); unheard > 1 && unheard > heard {
+		all = append(all, own("%s is lost by %d of the %d that watch it, and hears them: the way to it or its own port, not hosts",
+			self.Node, unheard, heard+unheard)...)
+	}
+	return all
+}
+
+// said counts the peers that say this of this node.
+func (m *MatrixReport) said(s matrix.Sight) (n int) {
+	for _, l := range m.Links {
+		if l.Subject == m.Node && l.Sight == s.String() {
+			n++
+		}
+	}
+	return n
+}
+
+// oneWay returns the peers whose links work in one direction only.
+func oneWay(r *peerv1.StatusReply) []string {
+	var names []string
+	for _, p := range r.GetPeers() {
+		switch linkOf(p, r.GetLostAfter().AsDuration()) {
+		case onlyIn, onlyOut, notUs:
+			names = append(names, p.GetNode())
+		case ok, waiting, lost, silent, witnessAway, unheard:
+		}
+	}
+	return names
 }
 
 // Matrix shows the verdict, then who hears whom.

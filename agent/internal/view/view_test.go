@@ -151,6 +151,67 @@ func TestColumnsLeaveOutWhatHasNoRoom(t *testing.T) {
 	}
 }
 
+// What a matrix makes of the links: this node's own sights and its peers' words.
+func TestMatrixOf(t *testing.T) {
+	peer := func(name string, change func(*peerv1.PeerStatus)) *peerv1.PeerStatus {
+		p := &peerv1.PeerStatus{Node: name, Neighbour: true, Caller: true, OutAge: ms(100), InAge: ms(100), HeardUs: ms(100)}
+		change(p)
+		return p
+	}
+	well := func(*peerv1.PeerStatus) {}
+	gone := func(p *peerv1.PeerStatus) { p.Lost, p.OutAge, p.InAge, p.HeardUs = true, ms(9000), ms(9000), ms(9000) }
+	api := []*peerv1.Endpoint{{Answered: ms(100)}}
+	for _, tt := range []struct {
+		name  string
+		peers []*peerv1.PeerStatus
+		api   []*peerv1.Endpoint
+		links []string
+		says  []string // the findings
+	}{
+		{"well", []*peerv1.PeerStatus{peer("n2", well)}, api, []string{"n1 Heard n2", "n2 Heard n1"}, nil},
+		{"just begun", []*peerv1.PeerStatus{peer("n2", func(p *peerv1.PeerStatus) { p.OutAge, p.InAge, p.HeardUs = nil, nil, nil })}, api,
+			[]string{"n2 Untold n1"}, nil},
+		{"one of two lost", []*peerv1.PeerStatus{peer("n2", well), peer("n3", gone)}, api,
+			[]string{"n1 Heard n2", "n1 Lost n3", "n2 Heard n1", "n3 Untold n1"}, []string{"n3 is lost by 1 of the 1"}},
+		{"all lost", []*peerv1.PeerStatus{peer("n2", gone), peer("n3", gone)}, nil,
+			[]string{"n1 Lost n2", "n1 Lost n3", "n2 Untold n1", "n3 Untold n1"}, []string{"n1 hears none of its 2 neighbours: its own link"}},
+		{"all lost but the API (C12)", []*peerv1.PeerStatus{peer("n2", gone), peer("n3", gone)}, api,
+			[]string{"n1 Lost n2", "n1 Lost n3", "n2 Untold n1", "n3 Untold n1"}, []string{"the agents' port is blocked"}},
+		{"one-way: our answers do not reach it", []*peerv1.PeerStatus{peer("n2", func(p *peerv1.PeerStatus) { p.HeardUs = ms(9000) })}, api,
+			[]string{"n1 Heard n2", "n2 Lost n1"}, nil},
+		{"one-way: its pings come", []*peerv1.PeerStatus{peer("n2", func(p *peerv1.PeerStatus) { gone(p); p.InAge = ms(100) })}, api,
+			[]string{"n1 Lost n2", "n2 Heard n1"}, nil},
+		{"its answers reach nobody", []*peerv1.PeerStatus{
+			peer("n2", func(p *peerv1.PeerStatus) { p.HeardUs = ms(9000) }), peer("n3", func(p *peerv1.PeerStatus) { p.HeardUs = ms(9000) }), peer("n4", well),
+		}, api, []string{"n1 Heard n2", "n1 Heard n3", "n1 Heard n4", "n2 Lost n1", "n3 Lost n1", "n4 Heard n1"},
+			[]string{"n1 is lost by 2 of the 3 that watch it, and hears them"}},
+		{"nobody it watches", []*peerv1.PeerStatus{{Node: "n2", Witness: true, WithinReach: true}, {Node: "n3", Caller: true, InAge: ms(100)}}, api,
+			[]string{"n3 Heard n1"}, nil},
+	} {
+		by, err := ParseGrouping("node")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := MatrixOf(&peerv1.StatusReply{Node: "n1", LostAfter: ms(2000), Peers: tt.peers, Endpoints: tt.api}, by)
+		var links []string
+		for _, l := range m.Links {
+			links = append(links, l.Observer+" "+l.Sight+" "+l.Subject)
+		}
+		if d := cmp.Diff(tt.links, links); d != "" {
+			t.Errorf("%s: links (-want +got):\n%s", tt.name, d)
+		}
+		if len(m.Findings) != len(tt.says) {
+			t.Errorf("%s: findings %+v, want %q", tt.name, m.Findings, tt.says)
+			continue
+		}
+		for i, f := range m.Findings {
+			if !strings.Contains(f.Text, tt.says[i]) {
+				t.Errorf("%s: %q, want %q", tt.name, f.Text, tt.says[i])
+			}
+		}
+	}
+}
+
 // The matrix of a large cluster is drawn within a second, and fits.
 func TestMatrixOf200Nodes(t *testing.T) {
 	r := &peerv1.StatusReply{Node: "r1-node-0", Addresses: []string{"10.0.1.1:9735"}, LostAfter: ms(2000)}
