@@ -270,6 +270,27 @@ func TestShapes(t *testing.T) {
 			},
 		},
 		{
+			name: "another path to a unit that the host has mounted", aim: newBoot, state: Blocked,
+			why: "the host's: mounted at /data outside of the kubelet's volumes",
+			shape: func(s *shape) {
+				s.session("1", target, portalA)
+				s.session("2", target, portalB)
+				path := s.lun("sdr", "1", 1, "w1")
+				s.mount(hostNS, path, "xfs", "/data", "")
+				s.volume(s.lun("sdb", "2", 1, "w1"), autologin("pv-a", "w1"))
+				s.inv.Volumes[0].Identity, s.api.Volumes[0].Identity = Identity{Target: target, LUN: 1}, Identity{}
+			},
+		},
+		{
+			name: "a copy of its mount in a namespace that no process is in", aim: sameClean, state: Reset,
+			why: "mounted at /var/lib/kubelet/pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount in namespace 50, into which no process leads",
+			shape: func(s *shape) {
+				s.volume(s.rbd(0, "a"), stale("pv-a"))
+				s.inv.Namespaces = append(s.inv.Namespaces, Namespace{ID: 50})
+				s.mount(50, s.dev("rbd0").Number, "ext4", kubelet+"/pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "")
+			},
+		},
+		{
 			name: "a virtual machine of the host has it open", aim: sameClean, state: Reset,
 			why: "the host's: open by qemu-system-x86 (77), which belongs to no pod",
 			shape: func(s *shape) {

@@ -309,6 +309,15 @@ func TestScenarios(t *testing.T) {
 			},
 		},
 		{
+			name: "35 mounted, but another unit than its metadata names", aim: sameClean, state: Reset,
+			why: "PersistentVolume pv-a names LUN 1 of " + target + " as unit w1, but sdb is unit w9",
+			shape: func(s *shape) {
+				s.session("1", target, portalA)
+				s.volume(s.lun("sdb", "1", 1, "w9"), volumeShape{pv: "pv-a", identity: Identity{WWID: "w1", Target: target, LUN: 1}, moved: true})
+				s.inv.Volumes = nil
+			},
+		},
+		{
 			name: "35 the LUN is another unit now, after a reset", aim: newBoot, state: Blocked,
 			why: "/var/lib/kubelet/plugins/kubernetes.io/csi/csi.example/HASH/vol_data.json names LUN 1 of " + target + " as unit w1, and which unit sdb is could not be read",
 			shape: func(s *shape) {

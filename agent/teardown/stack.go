@@ -17,9 +17,8 @@ type stack struct {
 	processes []Process // that have a member open, but for the agent's own
 	unknown   []Unknown
 
-	volumes []*volume // that claim it, by name
-	// identified are the devices that metadata or the API name.
-	identified []Number
+	volumes    []*volume       // that claim it, by name
+	identified []Number        // devices that metadata or the API name
 	pods       []string        // UIDs of those that use it, sorted
 	fading     map[uint64]bool // namespaces that go when these pods are killed
 	differs    []string        // who claims its place, but means another unit

@@ -45,6 +45,13 @@ func (w *world) dead(n Number) bool {
 	return len(d.Slaves) > 0
 }
 
+// hangs reports whether what is written to n is neither failed nor stored: it
+// waits for a path, or for a request that is in flight.
+func (w *world) hangs(n Number) bool {
+	d, ok := w.find(n)
+	return ok && (d.Queueing || d.Kind == ISCSI && d.InFlight != 0 || slices.ContainsFunc(d.Slaves, w.hangs))
+}
+
 // on returns the device behind a mount.
 func (w *world) on(m Mount) Number {
 	if m.FS == "devtmpfs" {
@@ -245,6 +252,9 @@ func (w *world) unmount(step Step) {
 			found = true
 			if !w.dead(w.on(m)) {
 				w.fault("Unmount of %s writes back", m.Point)
+			}
+			if w.hangs(w.on(m)) {
+				w.fault("Unmount of %s hangs: what it writes is kept", m.Point)
 			}
 			if m.Namespace != step.Namespace || m.Point != step.Point || step.PID == 0 {
 				w.fault("Unmount of %s leads nowhere", m.Point)
