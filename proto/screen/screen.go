@@ -3,6 +3,7 @@ package screen
 import (
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -167,13 +168,20 @@ func (s *Screen) row(b *strings.Builder, row []Cell, widths []int, flex, indent 
 	}
 }
 
-// paint returns the text in its colour.
+// paint returns the text in its colour. Its control characters do not reach the
+// terminal, which would obey them: names and messages come from other machines.
 func (s *Screen) paint(c Cell) string {
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, c.Text)
 	code := c.Tone.code()
 	if !s.Colour || code == "" {
-		return c.Text
+		return text
 	}
-	return "\x1b[" + code + "m" + c.Text + "\x1b[0m"
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
 // wrap breaks a text between words into lines of at most so many characters; a

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -92,6 +93,17 @@ func TestRow(t *testing.T) {
 	s.Row(Cell{Text: " 1 ", Tone: Bad}, Cell{Text: "  "}, Say("a"), Say("  "))
 	if got := strings.ReplaceAll(out.String(), "\x1b[", "*"); got != " *1;31m1*0m     a\n" {
 		t.Errorf("%q", got)
+	}
+}
+
+// Text from other machines must not command the terminal.
+func TestControlCharactersAreNotObeyed(t *testing.T) {
+	var out strings.Builder
+	s := &Screen{Out: &out, Width: 80}
+	s.Line(Say("a\x1b]0;title\x07b\u009bc"), Say("x\x1b[2Jy"))
+	s.Row(Say("a\x1b[1mb"))
+	if i := strings.IndexFunc(out.String(), func(r rune) bool { return r != '\n' && unicode.IsControl(r) }); i >= 0 {
+		t.Errorf("%q", out.String())
 	}
 }
 

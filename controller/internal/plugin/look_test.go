@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -74,6 +75,36 @@ func TestScreensGolden(t *testing.T) {
 				golden(t, name, got.out)
 			})
 		}
+	}
+}
+
+// --watch shows the answer again and again, and leaves with the newest verdict.
+func TestWatch(t *testing.T) {
+	s := serve(t, "withheld")
+	var out strings.Builder
+	looks := 0
+	c := Command(Env{
+		Getenv: func(string) string { return "" },
+		Sleep: func(_ context.Context, d time.Duration) error {
+			if looks++; looks == 3 {
+				return context.Canceled
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.now = s.now.Add(d)
+			return nil
+		},
+	})
+	c.SetOut(&out)
+	c.SetArgs([]string{"status", "--watch", "--kubeconfig", kubeconfig(t, s.URL)})
+	code, _ := ExitCode(c.ExecuteContext(t.Context()))
+	for _, left := range []string{"in 10 s", "in 8 s", "in 6 s"} {
+		if strings.Count(out.String(), left) != 1 {
+			t.Errorf("%q is not there once:\n%s", left, out.String())
+		}
+	}
+	if code != exitCounting {
+		t.Errorf("exit code %d", code)
 	}
 }
 

@@ -27,6 +27,8 @@ type Report struct {
 	Matrix  *view.Matrix
 	Fences  []Fence
 	Dogs    []Dog
+	// Axis is how long all fences' bars are.
+	Axis time.Duration
 }
 
 // A Domain is a failure domain with its nodes.
@@ -44,10 +46,10 @@ type Fence struct {
 	Total time.Duration
 }
 
-// A Bar is a phase: Width in percent of the axis.
+// A Bar is the time from one step to the next, in percent of the axis.
 type Bar struct {
-	Class, Title string
-	Left, Width  float64
+	Class, Label, Title string
+	Left, Width         float64
 }
 
 // A Dog is a kind of watchdog, and the nodes that have it.
@@ -142,6 +144,7 @@ func (r *Report) draw(now time.Time) {
 		f.Total = f.end(now)
 		axis = max(axis, f.Timeline.Bound.Duration, min(f.Total, maxAxis))
 	}
+	r.Axis = axis
 	for i := range r.Fences {
 		f := &r.Fences[i]
 		if f.Timeline.Bound.Duration > 0 {
@@ -183,7 +186,8 @@ func (f *Fence) bars(axis time.Duration) []Bar {
 			continue
 		}
 		bars = append(bars, Bar{
-			Class: s.Rule, Left: percent(from, axis), Width: percent(to-from, axis),
+			Class: s.Rule, Label: fmt.Sprintf("%s %.1f s", s.Rule, (to - from).Seconds()),
+			Left: percent(from, axis), Width: percent(to-from, axis),
 			Title: fmt.Sprintf("%s %s (%.1f s)", s.Rule, s.What, (to - from).Seconds()),
 		})
 	}

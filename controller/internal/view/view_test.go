@@ -15,7 +15,6 @@ import (
 	"github.com/picket-dev/picket/proto/timing"
 )
 
-//nolint:gochecknoglobals // a constant, but for its type
 var now = time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 
 // ago returns an instant that long before now.
