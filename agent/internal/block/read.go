@@ -53,6 +53,7 @@ func (r *Reader) Read(ctx context.Context) teardown.Inventory {
 	l.useCommands(nodes, commands)
 	l.useLoops(nodes, loops)
 	l.useFiles(files.Files)
+	l.join()
 	l.claim(nodes, files.Files)
 	l.sessions(l.onboot())
 	l.clients(nodes)

@@ -148,7 +148,7 @@ func luksFixture() fixture {
 		{Number: dev(253, 0), Name: "dm-0", Kind: teardown.Crypt, Map: "luks-rbd-0001-0009", WWID: "CRYPT-LUKS2-5b0f9c9e-luks-rbd-0001-0009", Slaves: []teardown.Number{dev(252, 0)}},
 	}, f.want.Devices...)
 	f.want.Volumes = []teardown.Volume{
-		{File: staged + "/globalmount/image-meta.json", Dir: staged + "/globalmount", Identity: teardown.Identity{Image: teardown.Image{Pool: "replicapool", Name: "csi-vol-1"}}},
+		{File: staged + "/globalmount/image-meta.json", Dir: staged + "/globalmount", Driver: "rbd.csi.ceph.com", Handle: "0001-0009", Identity: teardown.Identity{Image: teardown.Image{Pool: "replicapool", Name: "csi-vol-1"}}},
 		{File: staged + "/vol_data.json", Dir: staged, Driver: "rbd.csi.ceph.com", Handle: "0001-0009"},
 	}
 	f.want.Clients = []teardown.Client{rbdDevice(0, "", "").Client, rbdDevice(1, "", "").Client}
@@ -345,12 +345,14 @@ func rawFixture() fixture {
 	return f
 }
 
-// The volume's directory is its mount point, which is listed and not entered.
+// The volume's directory is its mount point, which is listed and not entered; the
+// pod that it is mounted for tells its name.
 // The session has a tape, a disk on its way out, and a controller.
 func treeFixture() fixture {
 	const point = kubelet + "/plugins/kubernetes.io/iscsi/iface-default/192.0.2.10:3260-iqn.2026-03.example:a-lun-1-lun-2"
-	f := start(at(60, dev(8, 16), point, "/dev/sdb"))
-	f.tree[point+"/"] = ""
+	const idle = kubelet + "/plugins/kubernetes.io/iscsi/iface-default/192.0.2.10:3260-eui.02004567a425678d-lun-0"
+	f := start(at(60, dev(8, 16), point, "/dev/sdb"), at(61, dev(8, 16), podDir+"/volumes/kubernetes.io~iscsi/pv-tree", "/dev/sdb"))
+	f.tree[point+"/"], f.tree[idle+"/"] = "", ""
 	f.tree.session(1, iqn, "192.0.2.10", "3260")
 	f.tree.scsi("sdb", "8:16", 1, 2, "eui.0025385b71b00a11", "transport-offline")
 	dir := "sys/devices/platform/host3/session1/target3:0:0/"
@@ -358,7 +360,10 @@ func treeFixture() fixture {
 	f.tree[dir+"power/control"] = "auto\n"
 	f.want.Devices = append([]teardown.Device{{Number: dev(8, 16), Name: "sdb", Kind: teardown.ISCSI, Session: "1", LUN: 2, WWID: "20025385b71b00a11"}}, f.want.Devices...)
 	f.want.Sessions = []teardown.Session{{ID: "1", Target: iqn, Portal: "192.0.2.10:3260"}}
-	f.want.Volumes = []teardown.Volume{{File: point, Dir: point, Identity: teardown.Identity{Target: "iqn.2026-03.example:a-lun-1", LUN: 2}}}
+	f.want.Volumes = []teardown.Volume{
+		{File: idle, Dir: idle, Identity: teardown.Identity{Target: "eui.02004567a425678d"}},
+		{File: point, Dir: point, PV: "pv-tree", Identity: teardown.Identity{Target: "iqn.2026-03.example:a-lun-1", LUN: 2}},
+	}
 	f.want.Unknown = []teardown.Unknown{
 		{What: "unit 3:0:0:4 of iSCSI session1", Why: "type 1 without a block device"},
 		{What: "unit 3:0:0:5 of iSCSI session1", Why: "type 0 without a block device"},
