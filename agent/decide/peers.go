@@ -41,6 +41,12 @@ func (s contacts) of(node string) *contact {
 	return nil
 }
 
+// within reports whether the node gave one in the last while.
+func (s contacts) within(while time.Duration, now timing.Instant, node string) bool {
+	n := s.of(node)
+	return n != nil && n.at.Age(now) <= while
+}
+
 // setNeighbours takes the controller's list; a new neighbour gets the full
 // time to answer.
 func (c *Core) setNeighbours(names []string) {
@@ -180,14 +186,16 @@ func (c *Core) reaches(e roll.Epoch) bool {
 	if e.Retiring {
 		return false
 	}
-	n, window := 0, c.reachWindow()
+	need, window := e.Quorum(), c.reachWindow()
 	for _, name := range e.Witnesses {
-		w := c.reached.of(name)
-		if name == c.cfg.Node || w != nil && w.at.Age(c.now) <= window {
-			n++
+		if name == c.cfg.Node || c.reached.within(window, c.now, name) {
+			need--
+		}
+		if need == 0 {
+			return true
 		}
 	}
-	return n >= e.Quorum()
+	return false
 }
 
 // reachWindow is how long an answer shows that a witness can be reached: two
