@@ -51,9 +51,9 @@ func (s State) String() string {
 
 // A Blocker is something that can be neither left as it is nor torn down.
 type Blocker struct {
-	Volume string // empty where no volume is known
-	Device string // empty where it concerns the whole host
-	Why    string
+	Volume string `json:"volume,omitempty"` // empty where no volume is known
+	Device string `json:"device,omitempty"` // empty where it concerns the whole host
+	Why    string `json:"why"`
 }
 
 // A Plan is a verdict over one inventory. A plan over the inventory after some
@@ -61,15 +61,15 @@ type Blocker struct {
 // plan anew at any point, and should after each step: what the host shows then
 // is the only proof that the step was done.
 type Plan struct {
-	State State
-	Why   string
-	Steps []Step
+	State State  `json:"state"`
+	Why   string `json:"why"`
+	Steps []Step `json:"steps,omitempty"`
 	// Stuck is what becomes of the state when a step exceeds its bound.
-	Stuck State
+	Stuck State `json:"stuck"`
 	// Blockers explain Blocked and Reset. Beside Work they are what will be left.
-	Blockers []Blocker
+	Blockers []Blocker `json:"blockers,omitempty"`
 	// Tree shows the host's devices and what becomes of each.
-	Tree []Item
+	Tree []Item `json:"tree,omitempty"`
 }
 
 // Make returns what to do on a host so that nothing of a volume that has moved

@@ -110,34 +110,37 @@ func (o Op) String() string {
 
 // A Step is one thing to do. Only the fields that its operation needs are set.
 type Step struct {
-	Op     Op
-	Volume string        // whom it is for: a PersistentVolume's name, or the best there is
-	Bound  time.Duration // a step that takes longer is stuck
-	Why    string
+	Op     Op            `json:"op"`
+	Volume string        `json:"volume,omitempty"` // whom it is for: a PersistentVolume's name, or the best there is
+	Bound  time.Duration `json:"bound"`            // a step that takes longer is stuck
+	Why    string        `json:"why"`
 
 	// Device and Name are the device's number and kernel name, Map its name in
 	// device-mapper, ID its number on the rbd bus, NQN its NVMe subsystem.
 	// Number and name together are to be checked again just before.
-	Device Number
-	Name   string
-	Map    string
-	ID     int
-	NQN    string
+	Device Number `json:"device,omitzero"`
+	Name   string `json:"name,omitempty"`
+	Map    string `json:"map,omitempty"`
+	ID     int    `json:"id,omitempty"`
+	NQN    string `json:"nqn,omitempty"`
 
 	// Mount is the mount's ID, Namespace where it is, PID a process by which
-	// that can be entered (0: it is the host's), Point where it is there.
-	Mount     int
-	Namespace uint64
-	PID       int // of Wait: the process to wait for
-	Point     string
+	// that can be entered, Point where it is there.
+	Mount     int    `json:"mount,omitempty"`
+	Namespace uint64 `json:"namespace,omitempty"`
+	PID       int    `json:"pid,omitempty"` // of Wait: the process to wait for
+	Point     string `json:"point,omitempty"`
 
 	// Session is an iSCSI session's ID; the others name it or a node record.
-	Session                   string
-	Target, Portal, Interface string
+	Session   string `json:"session,omitempty"`
+	Target    string `json:"target,omitempty"`
+	Portal    string `json:"portal,omitempty"`
+	Interface string `json:"interface,omitempty"`
 
-	Pod, Cgroup string
-	Client      Client
-	Note        Volume
+	Pod    string `json:"pod,omitempty"` // UID
+	Cgroup string `json:"cgroup,omitempty"`
+	Client Client `json:"client,omitzero"`
+	Note   Volume `json:"note,omitzero"`
 }
 
 // step returns a step of the stack, bounded as its operation is.

@@ -8,22 +8,22 @@ import (
 // An Item is a line of the tree of what the host has: an iSCSI session, a device
 // or a mount, with what lies above it.
 type Item struct {
-	Kind  string // session, mount, or the kind of a device
-	Name  string // session's target, device's name, mount point
-	About string // portal, map, file system: what tells it from others like it
+	Kind  string `json:"kind"`            // session, mount, or the kind of a device
+	Name  string `json:"name"`            // session's target, device's name, mount point
+	About string `json:"about,omitempty"` // portal, map, file system: what tells it from others like it
 	// Again says that the device was listed before, with what is above it: it
 	// lies on more than one other.
-	Again bool
+	Again bool `json:"again,omitempty"`
 
-	Owner    Owner
-	Standing Standing
-	Volume   string   // PersistentVolume, or the best name there is
-	Claim    string   // namespace/name of its PVC
-	Pods     []string // UIDs of those that use it
+	Owner    Owner    `json:"owner"`
+	Standing Standing `json:"standing"`
+	Volume   string   `json:"volume,omitempty"` // PersistentVolume, or the best name there is
+	Claim    string   `json:"claim,omitempty"`  // namespace/name of its PVC
+	Pods     []string `json:"pods,omitempty"`   // UIDs of those that use it
 
-	Steps []int  // of the plan that concern this item, as indices
-	Why   string // it is whose it is, and stays or goes
-	Items []Item
+	Steps []int  `json:"steps,omitempty"` // of the plan that concern this item, as indices
+	Why   string `json:"why"`             // it is whose it is, and stays or goes
+	Items []Item `json:"items,omitempty"`
 }
 
 // A Standing is how a thing stands to what the API says.
@@ -226,10 +226,7 @@ func (t treeOf) mounts(s *stack, match func(Mount) bool) []Item {
 		if !match(m) || h.first(m) == 0 && (len(s.volumes) == 0 || slices.ContainsFunc(hosts, echo)) {
 			continue
 		}
-		item := Item{
-			Kind: "mount", Name: m.Point, About: m.FS,
-			Steps: t.indices(func(s Step) bool { return s.Mount == m.ID && s.Mount != 0 }),
-		}
+		item := Item{Kind: "mount", Name: m.Point, About: m.FS}
 		t.stand(&item, s)
 		if p, ok := placeOf(h.Roots, m.Point); ok && p.pod != "" {
 			item.Pods = []string{p.pod}
@@ -238,6 +235,9 @@ func (t treeOf) mounts(s *stack, match func(Mount) bool) []Item {
 		} else {
 			item.Pods = nil
 		}
+		item.Steps = t.indices(func(s Step) bool {
+			return s.Mount == m.ID && s.Mount != 0 || s.Pod != "" && slices.Contains(item.Pods, s.Pod)
+		})
 		items = append(items, item)
 	}
 	return items

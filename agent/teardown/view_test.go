@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // draw renders a tree, a line for each item.
@@ -43,8 +44,8 @@ func TestTree(t *testing.T) {
 		"  iscsi sdb (LUN 1) Kubernetes Stale pv-a [Offline Note DeleteSCSI] not attached to this node",
 		"    multipath dm-10 (mpatha) Kubernetes Stale pv-a [Note FlushMultipath] not attached to this node",
 		"      mount plugins/kubernetes.io/csi/csi.example/HASH/globalmount (ext4) Kubernetes Stale pv-a [Unmount] not attached to this node",
-		"      mount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount (ext4) Kubernetes Stale pv-a [ShutDown Unmount] not attached to this node",
-		"      mount /data (ext4) Kubernetes Stale pv-a [] not attached to this node",
+		"      mount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount (ext4) Kubernetes Stale pv-a [ShutDown Freeze Kill Unmount] not attached to this node",
+		"      mount /data (ext4) Kubernetes Stale pv-a [Freeze Kill] not attached to this node",
 		"  iscsi sdd (LUN 5) Nobody Unclaimed  [] no volume is known for it, and nothing uses it",
 		"session iqn.2026-03.example:array (198.51.100.50:3260, session 2) Kubernetes Stale  [Logout] all that comes over it has moved",
 		"  iscsi sdc (LUN 1) Kubernetes Stale pv-a [Offline] not attached to this node",
@@ -121,5 +122,25 @@ func TestOps(t *testing.T) {
 	}
 	if got := Op(len(ops)).String() + Op(-1).String() + Kind(-1).String() + Kind(len(kinds)).String(); got != "UnknownUnknownunknownunknown" {
 		t.Errorf("out of range: %s", got)
+	}
+}
+
+// A step comes through JSON as it was: the executor's children read it there.
+func TestStepsTravel(t *testing.T) {
+	s := node()
+	s.volume(s.over(Crypt, "dm-11", "luks-a", multipath(s)), volumeShape{pv: "pv-a", moved: true})
+	s.volume(s.rbd(7, "b"), volumeShape{pv: "pv-b", block: true, moved: true})
+	s.inv.Clients = append(s.inv.Clients, Client{Cluster: "fsid-b", ID: 5})
+	want := Make(s.inv, s.api, sameClean).Steps
+	text, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []Step
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got, cmpopts.EquateComparable(Client{})); d != "" {
+		t.Errorf("steps through JSON (-want +got):\n%s", d)
 	}
 }
