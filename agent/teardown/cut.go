@@ -67,7 +67,8 @@ func (h *host) cutOff(s *stack, d Device) []Step {
 		st.ID = d.ID
 		return []Step{st}
 	case d.Kind == RBD:
-		var steps []Step
+		// A map with an error table has nothing below it any more.
+		steps := h.noteOf(s, d)
 		for _, m := range maps {
 			if !m.Cut {
 				steps = append(steps, s.step(CutMap, fmt.Sprintf("cut first: an error table keeps dirty pages from %s", d.Name)).on(m))

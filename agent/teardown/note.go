@@ -23,19 +23,26 @@ func (h *host) note(s *stack) []Step {
 	var steps []Step
 	for _, d := range s.devices {
 		noted := func(st Step) bool { same, _ := h.identify(st.Note.Identity, d); return same }
-		if !h.lasting(d) || slices.Contains(s.identified, d.Number) || slices.ContainsFunc(steps, noted) {
-			continue
+		if d.Kind != RBD && !slices.ContainsFunc(steps, noted) { // images are noted before they are cut
+			steps = append(steps, h.noteOf(s, d)...)
 		}
-		v := Volume{File: "note of " + d.Name, Identity: h.identity(d)}
-		for _, of := range s.volumes {
-			if stale, _ := of.stale(); stale {
-				v.PV, v.Driver, v.Handle = of.pv, of.driver, of.handle
-				break
-			}
-		}
-		st := s.step(Note, "once it is unmounted nothing else tells whose it was").on(d)
-		st.Note = v
-		steps = append(steps, st)
 	}
 	return steps
+}
+
+// noteOf returns the step that notes one device, if it is needed.
+func (h *host) noteOf(s *stack, d Device) []Step {
+	if !h.lasting(d) || slices.Contains(s.identified, d.Number) {
+		return nil
+	}
+	v := Volume{File: "note of " + d.Name, Identity: h.identity(d)}
+	for _, of := range s.volumes {
+		if stale, _ := of.stale(); stale {
+			v.PV, v.Driver, v.Handle = of.pv, of.driver, of.handle
+			break
+		}
+	}
+	st := s.step(Note, "once it is unmounted nothing else tells whose it was").on(d)
+	st.Note = v
+	return []Step{st}
 }

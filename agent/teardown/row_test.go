@@ -166,7 +166,7 @@ func TestScenarios(t *testing.T) {
 				blocklisted(s)
 			},
 			steps: []string{
-				"CutMap dm-10", "Note rbd0", "Note dm-10",
+				"Note rbd0", "CutMap dm-10", "Note dm-10",
 				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
 				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "CloseCrypt dm-10",
