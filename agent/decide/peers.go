@@ -28,7 +28,7 @@ type contacts []contact
 type contact struct {
 	node string
 	at   timing.Instant
-	lost bool
+	lost bool // a neighbour that counts as lost
 }
 
 // of returns the contact with the node, or nil.

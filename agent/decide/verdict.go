@@ -9,7 +9,8 @@ import (
 )
 
 // A Verdict is what must hold until the next one. All of it is desired state:
-// an adapter that missed a verdict needs only the newest.
+// an adapter that missed a verdict needs only the newest. What it points to may
+// be the last one's, and is for reading only.
 type Verdict struct {
 	Phase   Phase
 	Reason  Reason
