@@ -80,7 +80,7 @@ func (l *look) members(dir string, level int) []int {
 		l.note(dir, err)
 	}
 	var pids []int
-	for _, word := range strings.Fields(string(text)) {
+	for word := range strings.FieldsSeq(string(text)) {
 		pid, err := strconv.Atoi(word)
 		if err != nil || pid <= 0 { // 0: it is outside of this PID namespace
 			l.note(filepath.Join(dir, "cgroup.procs"), errors.New("a process cannot be named: "+strconv.Quote(word)))

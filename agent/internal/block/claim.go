@@ -12,11 +12,13 @@ import (
 	"github.com/picket-dev/picket/agent/teardown"
 )
 
-// claims are the files in which the host names devices that it uses.
-var claims = []string{
-	"/etc/fstab", "/etc/crypttab", "/etc/ceph/rbdmap",
-	"/etc/systemd/system/*.mount", "/etc/systemd/system/*.swap", "/etc/systemd/system/*.automount",
-	"/run/udev/data/b*",
+// claims returns the files in which the host names devices that it uses.
+func claims() []string {
+	return []string{
+		"/etc/fstab", "/etc/crypttab", "/etc/ceph/rbdmap",
+		"/etc/systemd/system/*.mount", "/etc/systemd/system/*.swap", "/etc/systemd/system/*.automount",
+		"/run/udev/data/b*",
+	}
 }
 
 // A claimant finds out which devices the host's files name.
@@ -156,7 +158,7 @@ func (c *claimant) mark(word, who string) bool {
 	word = strings.Trim(word, `"`)
 	tag, value, tagged := strings.Cut(word, "=")
 	value = strings.Trim(value, `"`)
-	property, dir := tags[tag], dirs[tag]
+	property, dir := udevWords(tag)
 	if !strings.HasPrefix(word, "/dev/") && !(tagged && dir != "") {
 		return false
 	}
@@ -180,11 +182,23 @@ func (c *claimant) mark(word, who string) bool {
 	return found
 }
 
-// tags and dirs are udev's words for those of fstab.
-var (
-	tags = map[string]string{"UUID": "ID_FS_UUID", "LABEL": "ID_FS_LABEL", "PARTUUID": "ID_PART_ENTRY_UUID", "PARTLABEL": "ID_PART_ENTRY_NAME"}
-	dirs = map[string]string{"UUID": "by-uuid", "LABEL": "by-label", "PARTUUID": "by-partuuid", "PARTLABEL": "by-partlabel", "ID": "by-id"}
-)
+// udevWords returns the property, and the directory of links, that are udev's for
+// a tag of fstab; nothing where it is none.
+func udevWords(tag string) (property, dir string) {
+	switch tag {
+	case "UUID":
+		return "ID_FS_UUID", "by-uuid"
+	case "LABEL":
+		return "ID_FS_LABEL", "by-label"
+	case "PARTUUID":
+		return "ID_PART_ENTRY_UUID", "by-partuuid"
+	case "PARTLABEL":
+		return "ID_PART_ENTRY_NAME", "by-partlabel"
+	case "ID":
+		return "", "by-id"
+	}
+	return "", ""
+}
 
 // named reports whether a path below /dev is a device's by the kernel's, udev's
 // or device-mapper's rules.
@@ -210,11 +224,11 @@ func (c *claimant) resolve(paths []string) []string {
 	}
 	var names []string
 	for _, p := range paths {
-		real, err := filepath.EvalSymlinks(filepath.Join(dev, strings.TrimPrefix(p, "/dev/")))
+		node, err := filepath.EvalSymlinks(filepath.Join(dev, strings.TrimPrefix(p, "/dev/")))
 		if err != nil {
 			continue // no such device now
 		}
-		if below, err := filepath.Rel(dev, real); err == nil {
+		if below, err := filepath.Rel(dev, node); err == nil {
 			names = append(names, below)
 		}
 	}

@@ -89,17 +89,14 @@ func (l *look) inFlight(n *node) int {
 	return int(reads) + int(writes)
 }
 
-// kinds are those that the name alone decides. What is in none stays unknown,
-// and is never touched.
-var kinds = []struct {
-	name *regexp.Regexp
-	kind teardown.Kind
-}{
-	{regexp.MustCompile(`^md(\d|_|$)`), teardown.MD},
-	{regexp.MustCompile(`^drbd\d`), teardown.DRBD},
-	{regexp.MustCompile(`^(zram|ram|bcache|ublkb)\d`), teardown.Other},
-	{regexp.MustCompile(`^(vd|xvd|hd|sr|mmcblk|dasd|pmem|fd|cciss/)`), teardown.Disk},
-}
+// The names of devices that the name alone tells. What has none of them stays
+// unknown, and is never touched.
+var (
+	raid  = regexp.MustCompile(`^md(\d|_|$)`)
+	drbd  = regexp.MustCompile(`^drbd\d`)
+	local = regexp.MustCompile(`^(vd|xvd|hd|sr|mmcblk|dasd|pmem|fd|cciss/)`)
+	other = regexp.MustCompile(`^(zram|ram|bcache|ublkb)\d`)
+)
 
 // classify finds out what a device is, and reads what is particular to it. It
 // reports whether the device is in use at all.
@@ -122,12 +119,14 @@ func (l *look) classify(n *node) bool {
 		l.readSCSI(n)
 	case strings.HasPrefix(name, "nvme"):
 		l.readNVMe(n)
-	default:
-		for _, k := range kinds {
-			if k.name.MatchString(name) {
-				n.Kind = k.kind
-			}
-		}
+	case raid.MatchString(name):
+		n.Kind = teardown.MD
+	case drbd.MatchString(name):
+		n.Kind = teardown.DRBD
+	case local.MatchString(name):
+		n.Kind = teardown.Disk
+	case other.MatchString(name):
+		n.Kind = teardown.Other
 	}
 	return true
 }

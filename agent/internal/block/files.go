@@ -64,10 +64,10 @@ func readFiles(r filesRequest) (filesAnswer, error) {
 	for _, p := range r.Avoid {
 		g.avoid[p] = true
 	}
-	var real []string
+	var roots []string
 	for _, dir := range r.Kubelet {
-		if dir = g.root(dir); !slices.Contains(real, dir) {
-			real = append(real, dir)
+		if dir = g.root(dir); !slices.Contains(roots, dir) {
+			roots = append(roots, dir)
 		}
 	}
 	for _, p := range r.Patterns {
@@ -76,7 +76,7 @@ func readFiles(r filesRequest) (filesAnswer, error) {
 			g.match("/", p)
 			continue
 		}
-		for _, dir := range real {
+		for _, dir := range roots {
 			g.match(dir, below)
 		}
 	}
@@ -87,7 +87,7 @@ func readFiles(r filesRequest) (filesAnswer, error) {
 // returns it.
 func (g *gatherer) root(dir string) string {
 	g.addRoot(dir)
-	real, err := filepath.EvalSymlinks(g.prefix + dir)
+	target, err := filepath.EvalSymlinks(g.prefix + dir)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return dir
@@ -95,9 +95,9 @@ func (g *gatherer) root(dir string) string {
 		g.note(dir, err)
 		return dir
 	}
-	real = path.Clean("/" + strings.TrimPrefix(real, g.prefix))
-	g.addRoot(real)
-	return real
+	target = path.Clean("/" + strings.TrimPrefix(target, g.prefix))
+	g.addRoot(target)
+	return target
 }
 
 func (g *gatherer) addRoot(dir string) {

@@ -70,7 +70,7 @@ func (l *look) units(name, dir string) {
 		for _, unit := range l.names(filepath.Join(base, target)) {
 			at := filepath.Join(base, target, unit)
 			kind, ok := l.attr(at + "/type")
-			if !address.MatchString(unit) || !ok || holdsNothing[kind] || exists(at+"/block") {
+			if !address.MatchString(unit) || !ok || holdsNothing(kind) || exists(at+"/block") {
 				continue
 			}
 			l.note(fmt.Sprintf("unit %s of iSCSI %s", unit, name), errors.New("type "+kind+" without a block device"))
@@ -81,9 +81,11 @@ func (l *look) units(name, dir string) {
 // address is a SCSI address: host, channel, target, unit.
 var address = regexp.MustCompile(`^\d+:\d+:\d+:\d+$`)
 
-// holdsNothing are the SCSI device types of a processor, a storage array's
-// controller, an enclosure, a well-known unit, and of no unit at all.
-var holdsNothing = map[string]bool{"3": true, "12": true, "13": true, "30": true, "31": true}
+// holdsNothing reports whether a SCSI device type is that of a processor, a
+// storage array's controller, an enclosure, a well-known unit, or of none.
+func holdsNothing(kind string) bool {
+	return slices.Contains([]string{"3", "12", "13", "30", "31"}, kind)
+}
 
 // onboot returns the targets that firmware, the kernel's arguments or a node
 // record name as what the host boots from.

@@ -14,17 +14,19 @@ import (
 	"github.com/picket-dev/picket/agent/teardown"
 )
 
-// metadata are the files in which the kubelet and CSI drivers say what volumes
+// metadata returns the files in which the kubelet and CSI drivers say what volumes
 // the node has, as patterns of files (see filesRequest). In-tree iSCSI has
 // directories instead: its own file lies under the mount.
-var metadata = []string{
-	"{kubelet}/pods/*/volumes/kubernetes.io~csi/*/vol_data.json",
-	"{kubelet}/plugins/kubernetes.io/csi/*/*/vol_data.json",
-	"{kubelet}/plugins/kubernetes.io/csi/volumeDevices/*/data/vol_data.json",
-	"{kubelet}/plugins/kubernetes.io/csi/*/*/globalmount/image-meta.json",
-	"{kubelet}/plugins/kubernetes.io/csi/volumeDevices/staging/*/image-meta.json",
-	"{kubelet}/plugins/kubernetes.io/iscsi/*/*/",
-	"{kubelet}/plugins/kubernetes.io/iscsi/volumeDevices/*/*/",
+func metadata() []string {
+	return []string{
+		"{kubelet}/pods/*/volumes/kubernetes.io~csi/*/vol_data.json",
+		"{kubelet}/plugins/kubernetes.io/csi/*/*/vol_data.json",
+		"{kubelet}/plugins/kubernetes.io/csi/volumeDevices/*/data/vol_data.json",
+		"{kubelet}/plugins/kubernetes.io/csi/*/*/globalmount/image-meta.json",
+		"{kubelet}/plugins/kubernetes.io/csi/volumeDevices/staging/*/image-meta.json",
+		"{kubelet}/plugins/kubernetes.io/iscsi/*/*/",
+		"{kubelet}/plugins/kubernetes.io/iscsi/volumeDevices/*/*/",
+	}
 }
 
 // volume reads what one metadata file says.

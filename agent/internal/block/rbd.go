@@ -170,7 +170,7 @@ func parseNBD(cmdline string) (teardown.Image, bool) {
 		switch flag, value, joined := strings.Cut(args[i], "="); {
 		case !strings.HasPrefix(flag, "-"):
 			parseSpec(args[i], &img)
-		case joined || !valued[flag]:
+		case joined || !valued(flag):
 			setImage(&img, flag, value)
 		case i+1 < len(args):
 			i++
@@ -180,14 +180,19 @@ func parseNBD(cmdline string) (teardown.Image, bool) {
 	return img, true
 }
 
-// valued are rbd-nbd's options whose value is the next argument. One that is
-// missing here has its value taken for an image, which no metadata names then.
-var valued = map[string]bool{
-	"--pool": true, "-p": true, "--namespace": true, "--image": true, "--snap": true, "--device": true,
-	"--id": true, "--user": true, "--name": true, "-n": true, "-m": true, "--mon_host": true, "--keyfile": true,
-	"--keyring": true, "-k": true, "--conf": true, "-c": true, "--cluster": true, "--max_part": true,
-	"--nbds_max": true, "--timeout": true, "--io-timeout": true, "--reattach-timeout": true, "--cookie": true,
-	"--snap-id": true, "--log-file": true, "--options": true, "-o": true,
+// valued reports whether the next argument is the value of an option of rbd-nbd.
+// One that is missing here has its value taken for an image, which no metadata
+// names then.
+func valued(flag string) bool {
+	switch flag {
+	case "--pool", "-p", "--namespace", "--image", "--snap", "--device",
+		"--id", "--user", "--name", "-n", "-m", "--mon_host", "--keyfile",
+		"--keyring", "-k", "--conf", "-c", "--cluster", "--max_part",
+		"--nbds_max", "--timeout", "--io-timeout", "--reattach-timeout", "--cookie",
+		"--snap-id", "--log-file", "--options", "-o":
+		return true
+	}
+	return false
 }
 
 func setImage(img *teardown.Image, flag, value string) {

@@ -100,7 +100,7 @@ func (r *Reader) abandoned() []int {
 // filesRequest says which files of the host the look needs.
 func (l *look) filesRequest() filesRequest {
 	r := filesRequest{Root: l.host.Root, Kubelet: l.host.Kubelet}
-	r.Patterns = slices.Concat(metadata, claims, recordPatterns(l.host.Records), []string{l.host.Trident + "/*.json"})
+	r.Patterns = slices.Concat(metadata(), claims(), recordPatterns(l.host.Records), []string{l.host.Trident + "/*.json"})
 	for _, m := range l.hostMounts() {
 		if volumePoint(m.Point) {
 			r.Avoid = append(r.Avoid, m.Point)

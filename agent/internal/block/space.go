@@ -113,10 +113,6 @@ func (l *look) addMounts(id uint64, mounts []mount.MountInfo) {
 	}
 }
 
-// deletedSuffix is what the kernel adds to a path that was unlinked; old ones
-// wrote it the other way.
-var deletedSuffix = []string{"//deleted", " (deleted)"}
-
 func (l *look) mountOf(id uint64, m mount.MountInfo) teardown.Mount {
 	t := teardown.Mount{
 		Namespace: id, ID: m.ID, Parent: m.ParentID,
@@ -124,7 +120,8 @@ func (l *look) mountOf(id uint64, m mount.MountInfo) teardown.Mount {
 		Root:   m.Root, Point: m.MountPoint, FS: m.FsType, Source: m.Source,
 		ShutDown: slices.Contains(m.SuperOptions, "shutdown") || slices.Contains(m.MountOptions, "shutdown"),
 	}
-	for _, suffix := range deletedSuffix {
+	// What the kernel adds to a path that was unlinked; old ones the other way.
+	for _, suffix := range []string{"//deleted", " (deleted)"} {
 		if point, ok := strings.CutSuffix(t.Point, suffix); ok {
 			t.Point, t.Deleted = point, true
 		}

@@ -3,6 +3,7 @@ package block
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -38,7 +39,6 @@ func TestMain(m *testing.M) {
 			text, err := os.ReadFile(r.Path + ".mountinfo")
 			return string(text), err
 		}),
-		"hang": work(func(struct{}) (any, error) { time.Sleep(time.Minute); return nil, nil }),
 	}
 	if err := child.Main(os.Args[2], os.Stdin, os.Stdout, stand, Probes()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -137,12 +137,7 @@ func newTree(mounts ...string) tree {
 }
 
 // with adds files.
-func (tr tree) with(files map[string]string) tree {
-	for name, text := range files {
-		tr[name] = text
-	}
-	return tr
-}
+func (tr tree) with(files map[string]string) { maps.Copy(tr, files) }
 
 // process adds a process that sees all of its namespace.
 func (tr tree) process(pid int, name string, space uint64, mounts string) {

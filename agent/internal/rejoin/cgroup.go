@@ -41,7 +41,7 @@ func processes(dir string) ([]int, error) {
 		if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENODEV) {
 			return nil // a threaded cgroup, or one that has just been removed
 		}
-		for _, word := range strings.Fields(string(text)) {
+		for word := range strings.FieldsSeq(string(text)) {
 			pid, err := strconv.Atoi(word)
 			if err != nil || pid <= 0 {
 				return fmt.Errorf("%s names %q, which is no process", path, word)

@@ -149,6 +149,7 @@ func (e *Executor) act(ctx context.Context, s teardown.Step) error {
 		}
 	case teardown.UnmapRBD:
 		bound /= 2 // the kill completes it
+	default:
 	}
 	err := e.run.Do(ctx, workStep, bound, order{Config: e.config, Step: s}.wire(), nil)
 	if s.Op == teardown.ShutDown && err != nil && !errors.Is(err, child.ErrStuck) {

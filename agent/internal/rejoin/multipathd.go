@@ -13,13 +13,10 @@ import (
 // errNoDaemon says that no multipathd answers.
 var errNoDaemon = errors.New("no multipathd runs")
 
-// sockets are where multipathd listens: an abstract one, which all processes of
-// the host's network see, and in newer versions a file.
-var sockets = []string{"@/org/kernel/linux/storage/multipathd", "/run/multipathd.socket"}
-
-// multipathd gives multipathd a command.
+// multipathd gives multipathd a command. It listens on an abstract socket, which
+// all processes of the host's network see, and in newer versions on a file.
 func (o order) multipathd(command string) error {
-	for _, name := range sockets {
+	for _, name := range []string{"@/org/kernel/linux/storage/multipathd", "/run/multipathd.socket"} {
 		conn, err := net.Dial("unix", name)
 		if err != nil {
 			continue

@@ -31,7 +31,7 @@ var table = map[string]Work{
 	"sleep": func(in json.RawMessage) (any, error) {
 		var d time.Duration
 		err := json.Unmarshal(in, &d)
-		time.Sleep(d)
+		<-time.After(d)
 		return nil, err
 	},
 	"deaf": func(json.RawMessage) (any, error) {
@@ -162,7 +162,7 @@ func TestDoAbandonsWhatDoesNotDie(t *testing.T) {
 
 func waitUntilNothingIsStuck(t *testing.T, r *Runner) {
 	t.Helper()
-	for begin := time.Now(); r.Stuck() != nil; time.Sleep(10 * time.Millisecond) {
+	for begin := time.Now(); r.Stuck() != nil; <-time.After(10 * time.Millisecond) {
 		if time.Since(begin) > patient/2 {
 			t.Fatalf("Stuck() = %v for ever", r.Stuck())
 		}

@@ -115,33 +115,33 @@ func (r *Runner) Do(ctx context.Context, work string, bound time.Duration, in, o
 		return fmt.Errorf("%s: %w", work, err)
 	}
 	cmd := r.command(ctx, c)
-	since, done := time.Now(), make(chan error, 1)
+	since, ended := time.Now(), make(chan struct{})
+	var exit error // once it has ended
 	var pid atomic.Int64
 	// Even the start can hang: fork waits until the child has executed the
 	// binary, which lies on a filesystem too.
 	go func() {
-		err := cmd.Start()
-		if err == nil {
+		defer close(ended)
+		if exit = cmd.Start(); exit == nil {
 			pid.Store(int64(cmd.Process.Pid))
-			err = cmd.Wait()
+			exit = cmd.Wait()
 		}
-		done <- err
 	}()
 	select {
-	case err = <-done:
+	case <-ended:
 	case <-ctx.Done():
 		select {
-		case err = <-done:
+		case <-ended:
 		case <-time.After(r.config.Grace):
-			r.abandon(Stuck{PID: int(pid.Load()), Work: work, Since: since}, c, done)
+			r.abandon(Stuck{PID: int(pid.Load()), Work: work, Since: since}, c, ended)
 			return fmt.Errorf("%s: no answer within %v: %w (process %d)", work, bound, ErrStuck, pid.Load())
 		}
 	}
 	defer c.close()
-	if cause := ctx.Err(); cause != nil && err != nil {
+	if cause := ctx.Err(); cause != nil && exit != nil {
 		return fmt.Errorf("%s: no answer within %v: %w", work, bound, cause)
 	}
-	if err := c.answer(err, out); err != nil {
+	if err := c.answer(exit, out); err != nil {
 		return fmt.Errorf("%s: %w", work, err)
 	}
 	return nil
@@ -159,14 +159,14 @@ func (r *Runner) command(ctx context.Context, c *call) *exec.Cmd {
 }
 
 // abandon counts a child as stuck until it ends.
-func (r *Runner) abandon(s Stuck, c *call, done <-chan error) {
+func (r *Runner) abandon(s Stuck, c *call, ended <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	id := r.next
 	r.next++
 	r.stuck[id] = s
 	go func() {
-		<-done
+		<-ended
 		c.close()
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -60,8 +60,8 @@ func (c *Control) Table(major, minor uint32) ([]Target, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read table of map %d:%d: %w", major, minor, err)
 		}
-		if native.Uint32(buffer[28:])&bufferFull == 0 {
-			return parseTable(buffer, int(native.Uint32(buffer[16:])), int(native.Uint32(buffer[20:])))
+		if binary.NativeEndian.Uint32(buffer[28:])&bufferFull == 0 {
+			return parseTable(buffer, int(binary.NativeEndian.Uint32(buffer[16:])), int(binary.NativeEndian.Uint32(buffer[20:])))
 		}
 	}
 	return nil, fmt.Errorf("read table of map %d:%d: it is too long", major, minor)
@@ -97,18 +97,16 @@ func (c *Control) Tell(major, minor uint32, message string) error {
 	return nil
 }
 
-var native = binary.NativeEndian
-
 // call makes one request with data behind its header, and returns all of the
 // answer.
 func (c *Control) call(command uintptr, major, minor uint32, flags, targets uint32, data []byte) ([]byte, error) {
 	buffer := append(make([]byte, headerSize), data...)
-	native.PutUint32(buffer[0:], 4) // the interface's version: 4.0.0
-	native.PutUint32(buffer[12:], uint32(len(buffer)))
-	native.PutUint32(buffer[16:], headerSize)
-	native.PutUint32(buffer[20:], targets)
-	native.PutUint32(buffer[28:], flags)
-	native.PutUint64(buffer[40:], unix.Mkdev(major, minor))
+	binary.NativeEndian.PutUint32(buffer[0:], 4) // the interface's version: 4.0.0
+	binary.NativeEndian.PutUint32(buffer[12:], uint32(len(buffer)))
+	binary.NativeEndian.PutUint32(buffer[16:], headerSize)
+	binary.NativeEndian.PutUint32(buffer[20:], targets)
+	binary.NativeEndian.PutUint32(buffer[28:], flags)
+	binary.NativeEndian.PutUint64(buffer[40:], unix.Mkdev(major, minor))
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, c.file.Fd(), command, uintptr(unsafe.Pointer(&buffer[0]))); errno != 0 {
 		return nil, errno
 	}
@@ -118,8 +116,8 @@ func (c *Control) call(command uintptr, major, minor uint32, flags, targets uint
 // errorTable is one target that fails everything.
 func errorTable(sectors uint64) []byte {
 	spec := make([]byte, specSize+8) // and empty parameters, aligned
-	native.PutUint64(spec[8:], sectors)
-	native.PutUint32(spec[20:], uint32(len(spec)))
+	binary.NativeEndian.PutUint64(spec[8:], sectors)
+	binary.NativeEndian.PutUint32(spec[20:], uint32(len(spec)))
 	copy(spec[24:], "error")
 	return spec
 }
@@ -135,7 +133,7 @@ func parseTable(buffer []byte, start, count int) ([]Target, error) {
 		parameters, _, _ := bytes.Cut(buffer[at+specSize:], []byte{0})
 		kind, _, _ := bytes.Cut(spec[24:40], []byte{0})
 		all = append(all, Target{Kind: string(kind), Parameters: string(parameters)})
-		next := start + int(native.Uint32(spec[20:])) // counts from the first
+		next := start + int(binary.NativeEndian.Uint32(spec[20:])) // counts from the first
 		if count > 1 && next <= at {
 			return nil, errors.New("device-mapper's answer turns back")
 		}

@@ -1,6 +1,7 @@
 package dm
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +18,7 @@ func text(words ...string) []byte {
 		copy(spec[24:], words[i])
 		spec = append(append(spec, words[i+1]...), 0)
 		spec = append(spec, make([]byte, (8-len(spec)%8)%8)...)
-		native.PutUint32(spec[20:], uint32(len(all)+len(spec)))
+		binary.NativeEndian.PutUint32(spec[20:], uint32(len(all)+len(spec)))
 		all = append(all, spec...)
 	}
 	return all
@@ -49,7 +50,7 @@ func TestErrorTable(t *testing.T) {
 	if d := cmp.Diff([]Target{{Kind: "error"}}, got); d != "" || err != nil {
 		t.Errorf("targets (-want +got), %v:\n%s", err, d)
 	}
-	if n := native.Uint64(errorTable(2048)[8:]); n != 2048 {
+	if n := binary.NativeEndian.Uint64(errorTable(2048)[8:]); n != 2048 {
 		t.Errorf("it has %d sectors", n)
 	}
 }
