@@ -26,6 +26,7 @@ func drawShape(t *rapid.T) *shape {
 	if rapid.Bool().Draw(t, "fenced") {
 		s.api.Fences = []Fence{{Driver: "csi.example", Prefix: netip.MustParsePrefix("192.0.2.0/24")}}
 	}
+	s.forgets = rapid.Bool().Draw(t, "forgets")
 	if rapid.IntRange(0, 4).Draw(t, "lost metadata") == 0 {
 		s.inv.Volumes = nil
 	}

@@ -27,6 +27,7 @@ type shape struct {
 	standing  map[string]bool // sessions that must stay
 	innocent  map[string]bool // pods that must live
 	echoes    map[int][]int   // mounts that go when another is unmounted
+	forgets   bool            // maps do not name devices below them that are gone
 	minor     uint32
 	ns        uint64
 }

@@ -34,7 +34,7 @@ func (w *world) find(n Number) (Device, bool) {
 // dead reports whether nothing that is written to n reaches the storage.
 func (w *world) dead(n Number) bool {
 	d, ok := w.find(n)
-	if !ok || d.Cut {
+	if !ok || d.Cut || w.forgets && isMap(d.Kind) && len(d.Slaves) == 0 {
 		return true
 	}
 	for _, slave := range d.Slaves {
@@ -74,6 +74,11 @@ func (w *world) remove(n Number) {
 	for _, h := range w.holders(n) {
 		if h.Kind == Partition {
 			w.remove(h.Number)
+		}
+	}
+	for i, d := range w.inv.Devices {
+		if w.forgets && isMap(d.Kind) {
+			w.inv.Devices[i].Slaves = slices.DeleteFunc(slices.Clone(d.Slaves), func(s Number) bool { return s == n })
 		}
 	}
 	var client Client
@@ -316,7 +321,7 @@ func carryOut(t reporter, s *shape, aim Aim) Plan {
 		// A stack's reasons and labels can change with what is left of it, and so
 		// can the order of stacks within a phase; that of phases is TestOrder's.
 		if d := cmp.Diff(rest, next.Steps, cmpopts.IgnoreFields(Step{}, "Why", "Volume", "PID"), cmpopts.EquateEmpty(), cmpopts.EquateComparable(Client{}),
-			cmpopts.SortSlices(func(a, b Step) bool { return line(a) < line(b) })); d != "" {
+			cmpopts.SortSlices(func(a, b Step) bool { return fmt.Sprint(line(a), a.Mount) < fmt.Sprint(line(b), b.Mount) })); d != "" {
 			t.Errorf("after %s the plan is not the rest of the last one (-want +got):\n%s\n%v %s %v", line(p.Steps[0]), d, next.State, next.Why, next.Blockers)
 			return next
 		}
