@@ -9,7 +9,7 @@
 // swap; it refuses to log out of a session that anything else needs, to unmount
 // before the device is cut off, and to call a node Clean while anything that
 // matters is unknown. It deletes no file or directory of the kubelet or of a
-// CSI driver, since those would then forget what they have to clean up.
+// CSI driver, since those would then forget what they have to clean up (40).
 //
 // The unit of ownership is the stack: all devices that lie above or below one
 // another, or that are paths to the same unit. One member that is the host's

@@ -462,3 +462,29 @@ func rootOnISCSI(s *shape) {
 	s.keep(root)
 	s.mount(hostNS, root, "xfs", "/srv", "")
 }
+
+// A step that is stuck ends in a reset wherever something may still be written
+// (29, 36), and with a person where nothing of this boot ever was.
+func TestStuck(t *testing.T) {
+	used := volumeShape{pv: "pv-a", moved: true}
+	back := volumeShape{pv: "pv-a", moved: true, bare: true, identity: Identity{Image: Image{Pool: "rbd", Name: "a"}}}
+	tests := []struct {
+		name   string
+		volume volumeShape
+		aim    Aim
+		want   State
+	}{
+		{"same boot", used, sameClean, Reset},
+		{"same boot, not in use", back, sameClean, Reset},
+		{"came back", back, newBoot, Blocked},
+		{"came back, in use again", used, Aim{Rejoin: RejoinClean}, Reset},
+	}
+	for _, tt := range tests {
+		s := node()
+		s.volume(s.rbd(0, "a"), tt.volume)
+		p := Make(s.inv, s.api, tt.aim)
+		if p.State != Work || p.Stuck != tt.want {
+			t.Errorf("%s: %v, stuck becomes %v, want %v", tt.name, p.State, p.Stuck, tt.want)
+		}
+	}
+}

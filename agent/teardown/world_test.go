@@ -294,7 +294,7 @@ type reporter interface {
 }
 
 // carryOut plans and does one step after the other, as an executor that looks
-// at the host after each, and as one that is started anew in between: each plan
+// at the host after each, and as one that is started anew in between (39): each plan
 // must be the rest of the one before. It ends with the last plan.
 func carryOut(t reporter, s *shape, aim Aim) Plan {
 	t.Helper()
