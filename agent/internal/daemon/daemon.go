@@ -251,17 +251,11 @@ func (d *Daemon) ask(ctx context.Context, q decide.Ask) {
 	if q.API {
 		go d.readRoll(ctx, q.Urgent)
 	}
-	if q.Witnesses {
-		go d.client.AskWitnesses(ctx, func(t peer.Testimony) {
-			d.seen.testimony(t, clock.Now())
-			if t.Err == nil {
-				e := decide.Stated{Witness: t.Witness, Sent: t.Statement.Sent}
-				if t.Spoke {
-					e.Roll = &t.Statement.Roll
-				}
-				d.tell(ctx, e)
-			}
-		})
+	switch testify := func(t peer.Testimony) { d.testify(ctx, t) }; {
+	case q.Witnesses && q.Neighbours: // A5
+		go d.client.AskWitnesses(ctx, testify)
+	case q.Witnesses:
+		go d.beats.Probe(ctx, testify)
 	}
 	if q.Neighbours {
 		d.client.Wake()
@@ -283,6 +277,22 @@ func (d *Daemon) beat(ctx context.Context, b peer.Beat) {
 	if b.Err == nil {
 		d.tell(ctx, decide.Heard{Node: b.Node, Sent: b.Reply.Sent, Relay: b.Reply.Relay})
 	}
+	if b.Reply.Testimony != nil {
+		d.testify(ctx, *b.Reply.Testimony)
+	}
+}
+
+// testify reports a witness's answer.
+func (d *Daemon) testify(ctx context.Context, t peer.Testimony) {
+	d.seen.testimony(t, clock.Now())
+	if t.Err != nil {
+		return
+	}
+	e := decide.Stated{Witness: t.Witness, Sent: t.Statement.Sent}
+	if t.Spoke {
+		e.Roll = &t.Statement.Roll
+	}
+	d.tell(ctx, e)
 }
 
 // tell brings the core an event.

@@ -113,6 +113,8 @@ type Reply struct {
 	// Silence is what the neighbour has timed of the self-test that the question
 	// mentioned; nil if it knows of none.
 	Silence *Silence
+	// Testimony is the neighbour's statement as a witness, if a probe asked for it.
+	Testimony *Testimony
 	// RTT is the time from Sent to the answer, in which the connection may
 	// have had to be made first.
 	RTT time.Duration
@@ -172,6 +174,9 @@ func (c *Client) answer(node string, sent timing.Instant, x *peerv1.HeartbeatRep
 			reply.Relay = &held
 		}
 	}
+	if x.GetStatement() != nil {
+		reply.Testimony = testimony(node, sent, x.GetStatement())
+	}
 	return reply, nil
 }
 
@@ -192,17 +197,8 @@ func (c *Client) Statement(ctx context.Context, node string) (roll.Statement, bo
 	if err != nil {
 		return roll.Statement{}, false, fmt.Errorf("ask %s for a statement: %w", node, err)
 	}
-	if x.GetNode() != node {
-		return roll.Statement{}, false, fmt.Errorf("ask %s for a statement: answered by node %q", node, x.GetNode())
-	}
-	if x.GetRoll() == nil {
-		return roll.Statement{}, false, nil
-	}
-	r, err := peerv1.DecodeRoll(x.GetRoll())
-	if err != nil {
-		return roll.Statement{}, false, fmt.Errorf("statement of %s: %w", node, err)
-	}
-	return roll.Statement{Witness: node, Roll: r, Sent: sent}, true, nil
+	t := testimony(node, sent, x)
+	return t.Statement, t.Spoke, t.Err
 }
 
 // line returns the line to a node that the client may call.

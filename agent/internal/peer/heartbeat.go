@@ -31,11 +31,10 @@ type Heartbeater struct {
 
 	mu      sync.Mutex
 	plan    plan
+	pulses  []*pulse // changed by Run alone
 	changed chan struct{}
 
-	// Owned by Run.
-	every  time.Duration
-	pulses []*pulse
+	every time.Duration // owned by Run
 }
 
 type plan struct {
@@ -100,8 +99,8 @@ func (h *Heartbeater) Run(ctx context.Context) {
 // changed: then all of them are new.
 func (h *Heartbeater) follow(ctx context.Context, open *sync.WaitGroup) bool {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	next := h.plan
-	h.mu.Unlock()
 	anew := next.every != h.every
 	h.every = next.every
 	h.pulses = slices.DeleteFunc(h.pulses, func(p *pulse) bool {

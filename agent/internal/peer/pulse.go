@@ -50,6 +50,17 @@ func (p *pulse) beat() {
 	}
 }
 
+// probe lets the next ping ask for a statement as well. It is false where there
+// is no stream.
+func (p *pulse) probe() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stream != nil {
+		p.stream.probe.Store(true)
+	}
+	return p.stream != nil
+}
+
 // call pings by a call, and by a stream from then on. If as many as may be are
 // under way it does nothing.
 func (p *pulse) call(hedge time.Duration) {

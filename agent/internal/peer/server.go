@@ -207,6 +207,9 @@ func (s *Server) beat(key string, req *peerv1.HeartbeatRequest) (*peerv1.Heartbe
 			reply.Relay = peerv1.EncodeRelay(a.best, age)
 		}
 	}
+	if req.GetStatement() && s.limiter.allow(key, false, now) {
+		reply.Statement = s.statement()
+	}
 	return reply, nil
 }
 
@@ -226,7 +229,12 @@ func (s *Server) Statement(ctx context.Context, _ *peerv1.StatementRequest) (*pe
 	if !s.limiter.allow(key, !known, s.config.Now()) {
 		return nil, status.Error(codes.ResourceExhausted, "too many questions for a statement")
 	}
-	return &peerv1.StatementReply{Node: s.config.Node, BootId: s.config.Boot, Roll: s.answers.Load().own}, nil
+	return s.statement(), nil
+}
+
+// statement is what this agent states as a witness.
+func (s *Server) statement() *peerv1.StatementReply {
+	return &peerv1.StatementReply{Node: s.config.Node, BootId: s.config.Boot, Roll: s.answers.Load().own}
 }
 
 // node returns the node whose key it is, if it is a known caller's.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
@@ -20,6 +21,7 @@ type stream struct {
 	ctx    context.Context //nolint:containedctx // the stream's own life
 	end    context.CancelCauseFunc
 	wire   peerv1.Peer_HeartbeatsClient
+	probe  atomic.Bool // the next question asks for a statement, too
 
 	mu     sync.Mutex
 	ended  bool
@@ -62,7 +64,9 @@ func (s *stream) ping(patience time.Duration) bool {
 	q, ok := s.next(patience)
 	if ok && q.number > 0 {
 		// After an error read finds the question unanswered.
-		_ = s.wire.Send(s.client.question(q.sent, q.number))
+		x := s.client.question(q.sent, q.number)
+		x.Statement = s.probe.Swap(false)
+		_ = s.wire.Send(x)
 	}
 	return ok
 }

@@ -268,6 +268,58 @@ func TestPinsChangeOnOpenStreams(t *testing.T) {
 	})
 }
 
+// A probe of a witness that is pinged anyway costs no call, and says the same.
+func TestProbesGoThroughTheStream(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, now := newWire(), clock()
+		a := newAgent(t, w, now, "a")
+		b, c := newAgent(t, w, now, "b", "b:1"), newAgent(t, w, now, "c", "c:1")
+		for _, x := range []*agent{a, b, c} {
+			defer x.close()
+		}
+		a.setPeers(Peers{Neighbours: []Peer{b.at("b:1")}, Witnesses: []Peer{a.at(), b.at("b:1"), c.at("c:1")}})
+		b.setPeers(Peers{Callers: []Peer{a.at()}})
+		got := &log{}
+		h := NewHeartbeater(a.client, got.add)
+		ctx, cancel := context.WithCancel(context.Background())
+		var done sync.WaitGroup
+		done.Go(func() { h.Run(ctx) })
+		defer done.Wait()
+		defer cancel()
+		probe := func() (called []string, told []Testimony) {
+			t.Helper()
+			got.take()
+			h.Probe(ctx, func(x Testimony) { called = append(called, x.Witness) })
+			pass(time.Second)
+			got.mu.Lock()
+			defer got.mu.Unlock()
+			for _, x := range got.beats {
+				if x.Reply.Testimony != nil {
+					told = append(told, *x.Reply.Testimony)
+					if s := x.Reply.Testimony.Statement; x.Reply.Testimony.Spoke && s.Sent != x.Reply.Sent {
+						t.Errorf("the statement counts from %v, want %v", s.Sent, x.Reply.Sent)
+					}
+				}
+			}
+			slices.Sort(called)
+			return called, told
+		}
+		if called, told := probe(); !slices.Equal(called, []string{"b", "c"}) || len(told) != 0 {
+			t.Errorf("without a stream: called %v, told %v", called, told)
+		}
+		h.Set(500*time.Millisecond, []string{"b"})
+		pass(2 * time.Second)
+		if called, told := probe(); !slices.Equal(called, []string{"c"}) || len(told) != 1 || told[0].Witness != "b" || told[0].Spoke || told[0].Err != nil {
+			t.Errorf("of a witness that has read nothing: called %v, told %v", called, told)
+		}
+		r := sampleRoll(9)
+		b.server.SetAnswers(Answers{Own: &r})
+		if called, told := probe(); !slices.Equal(called, []string{"c"}) || len(told) != 1 || !told[0].Spoke || told[0].Statement.Roll.Serial != 9 {
+			t.Errorf("called %v, told %v", called, told)
+		}
+	})
+}
+
 // §9: whoever is no neighbour holds no stream open, not even one that asks
 // nothing.
 func TestStrangerHoldsNoStream(t *testing.T) {

@@ -144,6 +144,7 @@ func (w *wire) dial(ctx context.Context, address string) (net.Conn, error) {
 	w.mu.Lock()
 	h.dials++
 	h.open++
+	l := h.link
 	w.mu.Unlock()
 	done := make(chan struct{})
 	var once sync.Once
@@ -159,8 +160,8 @@ func (w *wire) dial(ctx context.Context, address string) (net.Conn, error) {
 	var readers sync.WaitGroup
 	readers.Add(2)
 	go func() { readers.Wait(); end() }() // both ends are closed
-	go pump(farPump, nearPump, h.link, done, end, readers.Done)
-	go pump(nearPump, farPump, h.link, done, end, readers.Done)
+	go pump(farPump, nearPump, l, done, end, readers.Done)
+	go pump(nearPump, farPump, l, done, end, readers.Done)
 	return near, nil
 }
 

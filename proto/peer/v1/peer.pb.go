@@ -82,7 +82,9 @@ type HeartbeatRequest struct {
 	SelfTest *SelfTest `protobuf:"bytes,3,opt,name=self_test,json=selfTest,proto3" json:"self_test,omitempty"`
 	// Names this question in its reply: only from when it was sent does what the
 	// reply says count.
-	Number        uint64 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
+	Number uint64 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
+	// Asks for the neighbour's statement as well, as Statement does.
+	Statement     bool `protobuf:"varint,5,opt,name=statement,proto3" json:"statement,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -143,6 +145,13 @@ func (x *HeartbeatRequest) GetNumber() uint64 {
 		return x.Number
 	}
 	return 0
+}
+
+func (x *HeartbeatRequest) GetStatement() bool {
+	if x != nil {
+		return x.Statement
+	}
+	return false
 }
 
 // A SelfTest asks the neighbour to time how long the asker's boot goes on
@@ -216,7 +225,10 @@ type HeartbeatReply struct {
 	// beats if nothing yet, absent if it knows of no such test.
 	Silence *Silence `protobuf:"bytes,5,opt,name=silence,proto3" json:"silence,omitempty"`
 	// The number of the question that this answers.
-	Number        uint64 `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"`
+	Number uint64 `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"`
+	// The statement, if the question asked for it; absent also if it was asked for
+	// too often.
+	Statement     *StatementReply `protobuf:"bytes,7,opt,name=statement,proto3" json:"statement,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -291,6 +303,13 @@ func (x *HeartbeatReply) GetNumber() uint64 {
 		return x.Number
 	}
 	return 0
+}
+
+func (x *HeartbeatReply) GetStatement() *StatementReply {
+	if x != nil {
+		return x.Statement
+	}
+	return nil
 }
 
 // A Silence is how long a boot was heard after the last ping of its watchdog.
@@ -2134,22 +2153,24 @@ var File_peer_v1_peer_proto protoreflect.FileDescriptor
 
 const file_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
-	"\x12peer/v1/peer.proto\x12\x0epicket.peer.v1\x1a\x1egoogle/protobuf/duration.proto\"\x8e\x01\n" +
+	"\x12peer/v1/peer.proto\x12\x0epicket.peer.v1\x1a\x1egoogle/protobuf/duration.proto\"\xac\x01\n" +
 	"\x10HeartbeatRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x125\n" +
 	"\tself_test\x18\x03 \x01(\v2\x18.picket.peer.v1.SelfTestR\bselfTest\x12\x16\n" +
-	"\x06number\x18\x04 \x01(\x04R\x06number\"W\n" +
+	"\x06number\x18\x04 \x01(\x04R\x06number\x12\x1c\n" +
+	"\tstatement\x18\x05 \x01(\bR\tstatement\"W\n" +
 	"\bSelfTest\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x122\n" +
-	"\apet_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06petAge\"\xed\x01\n" +
+	"\apet_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06petAge\"\xab\x02\n" +
 	"\x0eHeartbeatReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12+\n" +
 	"\x05relay\x18\x03 \x01(\v2\x15.picket.peer.v1.RelayR\x05relay\x126\n" +
 	"\theard_you\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bheardYou\x121\n" +
 	"\asilence\x18\x05 \x01(\v2\x17.picket.peer.v1.SilenceR\asilence\x12\x16\n" +
-	"\x06number\x18\x06 \x01(\x04R\x06number\"\x98\x01\n" +
+	"\x06number\x18\x06 \x01(\x04R\x06number\x12<\n" +
+	"\tstatement\x18\a \x01(\v2\x1e.picket.peer.v1.StatementReplyR\tstatement\"\x98\x01\n" +
 	"\aSilence\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x121\n" +
 	"\x06lasted\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06lasted\x12+\n" +
@@ -2372,71 +2393,72 @@ var file_peer_v1_peer_proto_depIdxs = []int32{
 	5,  // 2: picket.peer.v1.HeartbeatReply.relay:type_name -> picket.peer.v1.Relay
 	25, // 3: picket.peer.v1.HeartbeatReply.heard_you:type_name -> google.protobuf.Duration
 	4,  // 4: picket.peer.v1.HeartbeatReply.silence:type_name -> picket.peer.v1.Silence
-	25, // 5: picket.peer.v1.Silence.lasted:type_name -> google.protobuf.Duration
-	25, // 6: picket.peer.v1.Silence.gap:type_name -> google.protobuf.Duration
-	8,  // 7: picket.peer.v1.Relay.roll:type_name -> picket.peer.v1.Roll
-	25, // 8: picket.peer.v1.Relay.age:type_name -> google.protobuf.Duration
-	8,  // 9: picket.peer.v1.StatementReply.roll:type_name -> picket.peer.v1.Roll
-	9,  // 10: picket.peer.v1.Roll.epochs:type_name -> picket.peer.v1.Epoch
-	10, // 11: picket.peer.v1.Roll.entries:type_name -> picket.peer.v1.Entry
-	25, // 12: picket.peer.v1.Roll.poll_every:type_name -> google.protobuf.Duration
-	0,  // 13: picket.peer.v1.Entry.state:type_name -> picket.peer.v1.Entry.State
-	25, // 14: picket.peer.v1.StatusReply.pet_left:type_name -> google.protobuf.Duration
-	25, // 15: picket.peer.v1.StatusReply.roll_age:type_name -> google.protobuf.Duration
-	18, // 16: picket.peer.v1.StatusReply.peers:type_name -> picket.peer.v1.PeerStatus
-	20, // 17: picket.peer.v1.StatusReply.watchdog:type_name -> picket.peer.v1.Watchdog
-	17, // 18: picket.peer.v1.StatusReply.watchdog_policy:type_name -> picket.peer.v1.WatchdogPolicy
-	13, // 19: picket.peer.v1.StatusReply.promise:type_name -> picket.peer.v1.Promise
-	25, // 20: picket.peer.v1.StatusReply.reset_left:type_name -> google.protobuf.Duration
-	14, // 21: picket.peer.v1.StatusReply.endpoints:type_name -> picket.peer.v1.Endpoint
-	15, // 22: picket.peer.v1.StatusReply.quorums:type_name -> picket.peer.v1.Quorum
-	10, // 23: picket.peer.v1.StatusReply.entries:type_name -> picket.peer.v1.Entry
-	16, // 24: picket.peer.v1.StatusReply.conditions:type_name -> picket.peer.v1.Condition
-	25, // 25: picket.peer.v1.StatusReply.lost_after:type_name -> google.protobuf.Duration
-	21, // 26: picket.peer.v1.StatusReply.decisions:type_name -> picket.peer.v1.Decision
-	25, // 27: picket.peer.v1.Promise.roll_life:type_name -> google.protobuf.Duration
-	25, // 28: picket.peer.v1.Promise.pet_delay:type_name -> google.protobuf.Duration
-	25, // 29: picket.peer.v1.Promise.timeout:type_name -> google.protobuf.Duration
-	25, // 30: picket.peer.v1.Endpoint.answered:type_name -> google.protobuf.Duration
-	25, // 31: picket.peer.v1.Endpoint.round_trip:type_name -> google.protobuf.Duration
-	25, // 32: picket.peer.v1.Endpoint.failed:type_name -> google.protobuf.Duration
-	25, // 33: picket.peer.v1.WatchdogPolicy.real_timeout:type_name -> google.protobuf.Duration
-	25, // 34: picket.peer.v1.WatchdogPolicy.pet_delay:type_name -> google.protobuf.Duration
-	25, // 35: picket.peer.v1.WatchdogPolicy.shutdown_timeout:type_name -> google.protobuf.Duration
-	25, // 36: picket.peer.v1.PeerStatus.out_age:type_name -> google.protobuf.Duration
-	25, // 37: picket.peer.v1.PeerStatus.in_age:type_name -> google.protobuf.Duration
-	25, // 38: picket.peer.v1.PeerStatus.heard_us:type_name -> google.protobuf.Duration
-	25, // 39: picket.peer.v1.PeerStatus.since:type_name -> google.protobuf.Duration
-	19, // 40: picket.peer.v1.PeerStatus.pings:type_name -> picket.peer.v1.Pings
-	25, // 41: picket.peer.v1.PeerStatus.roll_age:type_name -> google.protobuf.Duration
-	25, // 42: picket.peer.v1.PeerStatus.reached:type_name -> google.protobuf.Duration
-	25, // 43: picket.peer.v1.Pings.p50:type_name -> google.protobuf.Duration
-	25, // 44: picket.peer.v1.Pings.p95:type_name -> google.protobuf.Duration
-	25, // 45: picket.peer.v1.Pings.p99:type_name -> google.protobuf.Duration
-	25, // 46: picket.peer.v1.Watchdog.timeout:type_name -> google.protobuf.Duration
-	25, // 47: picket.peer.v1.Watchdog.worst_pet_delay:type_name -> google.protobuf.Duration
-	25, // 48: picket.peer.v1.Watchdog.real_timeout:type_name -> google.protobuf.Duration
-	25, // 49: picket.peer.v1.Decision.age:type_name -> google.protobuf.Duration
-	25, // 50: picket.peer.v1.Decision.roll_age:type_name -> google.protobuf.Duration
-	25, // 51: picket.peer.v1.Decision.pet_left:type_name -> google.protobuf.Duration
-	24, // 52: picket.peer.v1.SelfTestReply.checks:type_name -> picket.peer.v1.Check
-	25, // 53: picket.peer.v1.SelfTestReply.timeout:type_name -> google.protobuf.Duration
-	25, // 54: picket.peer.v1.SelfTestReply.within:type_name -> google.protobuf.Duration
-	1,  // 55: picket.peer.v1.Peer.Heartbeat:input_type -> picket.peer.v1.HeartbeatRequest
-	1,  // 56: picket.peer.v1.Peer.Heartbeats:input_type -> picket.peer.v1.HeartbeatRequest
-	6,  // 57: picket.peer.v1.Peer.Statement:input_type -> picket.peer.v1.StatementRequest
-	11, // 58: picket.peer.v1.Admin.Status:input_type -> picket.peer.v1.StatusRequest
-	22, // 59: picket.peer.v1.Admin.SelfTest:input_type -> picket.peer.v1.SelfTestRequest
-	3,  // 60: picket.peer.v1.Peer.Heartbeat:output_type -> picket.peer.v1.HeartbeatReply
-	3,  // 61: picket.peer.v1.Peer.Heartbeats:output_type -> picket.peer.v1.HeartbeatReply
-	7,  // 62: picket.peer.v1.Peer.Statement:output_type -> picket.peer.v1.StatementReply
-	12, // 63: picket.peer.v1.Admin.Status:output_type -> picket.peer.v1.StatusReply
-	23, // 64: picket.peer.v1.Admin.SelfTest:output_type -> picket.peer.v1.SelfTestReply
-	60, // [60:65] is the sub-list for method output_type
-	55, // [55:60] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	7,  // 5: picket.peer.v1.HeartbeatReply.statement:type_name -> picket.peer.v1.StatementReply
+	25, // 6: picket.peer.v1.Silence.lasted:type_name -> google.protobuf.Duration
+	25, // 7: picket.peer.v1.Silence.gap:type_name -> google.protobuf.Duration
+	8,  // 8: picket.peer.v1.Relay.roll:type_name -> picket.peer.v1.Roll
+	25, // 9: picket.peer.v1.Relay.age:type_name -> google.protobuf.Duration
+	8,  // 10: picket.peer.v1.StatementReply.roll:type_name -> picket.peer.v1.Roll
+	9,  // 11: picket.peer.v1.Roll.epochs:type_name -> picket.peer.v1.Epoch
+	10, // 12: picket.peer.v1.Roll.entries:type_name -> picket.peer.v1.Entry
+	25, // 13: picket.peer.v1.Roll.poll_every:type_name -> google.protobuf.Duration
+	0,  // 14: picket.peer.v1.Entry.state:type_name -> picket.peer.v1.Entry.State
+	25, // 15: picket.peer.v1.StatusReply.pet_left:type_name -> google.protobuf.Duration
+	25, // 16: picket.peer.v1.StatusReply.roll_age:type_name -> google.protobuf.Duration
+	18, // 17: picket.peer.v1.StatusReply.peers:type_name -> picket.peer.v1.PeerStatus
+	20, // 18: picket.peer.v1.StatusReply.watchdog:type_name -> picket.peer.v1.Watchdog
+	17, // 19: picket.peer.v1.StatusReply.watchdog_policy:type_name -> picket.peer.v1.WatchdogPolicy
+	13, // 20: picket.peer.v1.StatusReply.promise:type_name -> picket.peer.v1.Promise
+	25, // 21: picket.peer.v1.StatusReply.reset_left:type_name -> google.protobuf.Duration
+	14, // 22: picket.peer.v1.StatusReply.endpoints:type_name -> picket.peer.v1.Endpoint
+	15, // 23: picket.peer.v1.StatusReply.quorums:type_name -> picket.peer.v1.Quorum
+	10, // 24: picket.peer.v1.StatusReply.entries:type_name -> picket.peer.v1.Entry
+	16, // 25: picket.peer.v1.StatusReply.conditions:type_name -> picket.peer.v1.Condition
+	25, // 26: picket.peer.v1.StatusReply.lost_after:type_name -> google.protobuf.Duration
+	21, // 27: picket.peer.v1.StatusReply.decisions:type_name -> picket.peer.v1.Decision
+	25, // 28: picket.peer.v1.Promise.roll_life:type_name -> google.protobuf.Duration
+	25, // 29: picket.peer.v1.Promise.pet_delay:type_name -> google.protobuf.Duration
+	25, // 30: picket.peer.v1.Promise.timeout:type_name -> google.protobuf.Duration
+	25, // 31: picket.peer.v1.Endpoint.answered:type_name -> google.protobuf.Duration
+	25, // 32: picket.peer.v1.Endpoint.round_trip:type_name -> google.protobuf.Duration
+	25, // 33: picket.peer.v1.Endpoint.failed:type_name -> google.protobuf.Duration
+	25, // 34: picket.peer.v1.WatchdogPolicy.real_timeout:type_name -> google.protobuf.Duration
+	25, // 35: picket.peer.v1.WatchdogPolicy.pet_delay:type_name -> google.protobuf.Duration
+	25, // 36: picket.peer.v1.WatchdogPolicy.shutdown_timeout:type_name -> google.protobuf.Duration
+	25, // 37: picket.peer.v1.PeerStatus.out_age:type_name -> google.protobuf.Duration
+	25, // 38: picket.peer.v1.PeerStatus.in_age:type_name -> google.protobuf.Duration
+	25, // 39: picket.peer.v1.PeerStatus.heard_us:type_name -> google.protobuf.Duration
+	25, // 40: picket.peer.v1.PeerStatus.since:type_name -> google.protobuf.Duration
+	19, // 41: picket.peer.v1.PeerStatus.pings:type_name -> picket.peer.v1.Pings
+	25, // 42: picket.peer.v1.PeerStatus.roll_age:type_name -> google.protobuf.Duration
+	25, // 43: picket.peer.v1.PeerStatus.reached:type_name -> google.protobuf.Duration
+	25, // 44: picket.peer.v1.Pings.p50:type_name -> google.protobuf.Duration
+	25, // 45: picket.peer.v1.Pings.p95:type_name -> google.protobuf.Duration
+	25, // 46: picket.peer.v1.Pings.p99:type_name -> google.protobuf.Duration
+	25, // 47: picket.peer.v1.Watchdog.timeout:type_name -> google.protobuf.Duration
+	25, // 48: picket.peer.v1.Watchdog.worst_pet_delay:type_name -> google.protobuf.Duration
+	25, // 49: picket.peer.v1.Watchdog.real_timeout:type_name -> google.protobuf.Duration
+	25, // 50: picket.peer.v1.Decision.age:type_name -> google.protobuf.Duration
+	25, // 51: picket.peer.v1.Decision.roll_age:type_name -> google.protobuf.Duration
+	25, // 52: picket.peer.v1.Decision.pet_left:type_name -> google.protobuf.Duration
+	24, // 53: picket.peer.v1.SelfTestReply.checks:type_name -> picket.peer.v1.Check
+	25, // 54: picket.peer.v1.SelfTestReply.timeout:type_name -> google.protobuf.Duration
+	25, // 55: picket.peer.v1.SelfTestReply.within:type_name -> google.protobuf.Duration
+	1,  // 56: picket.peer.v1.Peer.Heartbeat:input_type -> picket.peer.v1.HeartbeatRequest
+	1,  // 57: picket.peer.v1.Peer.Heartbeats:input_type -> picket.peer.v1.HeartbeatRequest
+	6,  // 58: picket.peer.v1.Peer.Statement:input_type -> picket.peer.v1.StatementRequest
+	11, // 59: picket.peer.v1.Admin.Status:input_type -> picket.peer.v1.StatusRequest
+	22, // 60: picket.peer.v1.Admin.SelfTest:input_type -> picket.peer.v1.SelfTestRequest
+	3,  // 61: picket.peer.v1.Peer.Heartbeat:output_type -> picket.peer.v1.HeartbeatReply
+	3,  // 62: picket.peer.v1.Peer.Heartbeats:output_type -> picket.peer.v1.HeartbeatReply
+	7,  // 63: picket.peer.v1.Peer.Statement:output_type -> picket.peer.v1.StatementReply
+	12, // 64: picket.peer.v1.Admin.Status:output_type -> picket.peer.v1.StatusReply
+	23, // 65: picket.peer.v1.Admin.SelfTest:output_type -> picket.peer.v1.SelfTestReply
+	61, // [61:66] is the sub-list for method output_type
+	56, // [56:61] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_peer_v1_peer_proto_init() }
