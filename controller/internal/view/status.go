@@ -10,6 +10,7 @@ import (
 
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/proto/matrix"
+	"github.com/picket-dev/picket/proto/screen"
 )
 
 // A Status is the whole cluster at a glance.
@@ -270,7 +271,7 @@ func (s *Snapshot) next(f *v1alpha1.NodeFence) string {
 		return "withheld in a few seconds, unless it speaks or is heard again"
 	case v1alpha1.FenceWithheld:
 		if st.Deadline == nil {
-			return "waits for " + cmp.Or(st.WaitsFor, "its acknowledgements")
+			return s.nextWithoutDeadline(f)
 		}
 		if left := st.Deadline.Sub(s.Now); left > 0 {
 			return fmt.Sprintf("tainted out-of-service in %.0f s and the rejoin guard, unless it boots anew", left.Seconds())
@@ -286,4 +287,17 @@ func (s *Snapshot) next(f *v1alpha1.NodeFence) string {
 		return "over"
 	}
 	return st.WaitsFor
+}
+
+// nextWithoutDeadline says what a withheld node waits for. Its wait may run
+// although the NodeFence does not say so yet.
+func (s *Snapshot) nextWithoutDeadline(f *v1alpha1.NodeFence) string {
+	if _, covered := s.acks(f); covered {
+		if g := s.guard(FencedNode(f)); g != nil && g.Status.BootID == f.Status.BootID {
+			if w := s.wait(g); w != nil {
+				return fmt.Sprintf("enough witnesses have acknowledged: tainted out-of-service within %s and the rejoin guard, unless it boots anew", screen.Seconds(w.Wait.Duration))
+			}
+		}
+	}
+	return "waits for " + cmp.Or(f.Status.WaitsFor, "its acknowledgements")
 }

@@ -155,7 +155,7 @@ func (v *Timeline) judge(s *Snapshot, f *v1alpha1.NodeFence) {
 	} else if !told && v.Reason == v1alpha1.ReasonPeersLost {
 		v.Evidence = append(v.Evidence, "who reported it lost is no longer known: Kubernetes keeps events for an hour")
 	}
-	if acks := s.acks(f); f.Status.Phase == v1alpha1.FenceWithheld && acks != "" {
+	if acks, _ := s.acks(f); f.Status.Phase == v1alpha1.FenceWithheld && acks != "" {
 		v.Evidence = append(v.Evidence, acks)
 	} else if len(f.Status.Acknowledged) > 0 {
 		v.Evidence = append(v.Evidence, "witnesses "+matrix.Names(f.Status.Acknowledged)+" acknowledged that it is withheld")
@@ -209,13 +209,14 @@ func (s *Snapshot) accusers(node string) []string {
 	return []string{fmt.Sprintf("now lost by %d of the %d that watch it: %s", t.Lost, t.Lost+t.Heard, matrix.Names(names))}
 }
 
-// acks says which witnesses know that the fence withholds the node, and whether
-// they suffice in every epoch, by their NodeGuards.
-func (s *Snapshot) acks(f *v1alpha1.NodeFence) string {
+// acks says which witnesses know that the fence withholds the node, and reports
+// whether they suffice in every epoch, by their NodeGuards.
+func (s *Snapshot) acks(f *v1alpha1.NodeFence) (text string, covered bool) {
 	if s.Roll == nil {
-		return ""
+		return "", false
 	}
 	var parts []string
+	covered = len(s.Roll.Spec.Epochs) > 0
 	for _, e := range s.Roll.Spec.Epochs {
 		var names []string
 		for _, w := range e.Witnesses {
@@ -225,10 +226,11 @@ func (s *Snapshot) acks(f *v1alpha1.NodeFence) string {
 			}
 		}
 		cover := roll.Epoch{Witnesses: e.Witnesses}.Cover()
+		covered = covered && len(names) >= cover
 		parts = append(parts, fmt.Sprintf("%d of the %d witnesses of epoch %d acknowledged that it is withheld, %d must: %s",
 			len(names), len(e.Witnesses), e.Number, cover, cmp.Or(matrix.Names(names), "nobody yet")))
 	}
-	return strings.Join(parts, "; ")
+	return strings.Join(parts, "; "), covered
 }
 
 // bound compares the time to the taint with what the node's promise bounds.

@@ -138,6 +138,18 @@ func TestStatus(t *testing.T) {
 			f.Status.Deadline = &metav1.Time{Time: now.Add(12 * time.Second)}
 			s.Fences = []v1alpha1.NodeFence{f}
 		}, Counting, []string{"a is being fenced (Requested): tainted out-of-service in 12 s"}},
+		{"withheld, and acknowledged by too few", func(s *Snapshot) {
+			f := aFence("a", v1alpha1.FenceWithheld)
+			f.Status.Fence, f.Status.WaitsFor = "f", "C5: acknowledgements"
+			s.Fences = []v1alpha1.NodeFence{f}
+			s.Guards[0].Status.Acked.Fences, s.Guards[1].Status.Acked.Fences = []string{"f"}, []string{"f"} // a's own does not count
+		}, Counting, []string{"a is being fenced (Requested): waits for C5: acknowledgements"}},
+		{"withheld, and acknowledged, though the fence does not say so", func(s *Snapshot) {
+			f := aFence("a", v1alpha1.FenceWithheld)
+			f.Status.Fence, f.Status.WaitsFor = "f", "C5: acknowledgements"
+			s.Fences = []v1alpha1.NodeFence{f}
+			s.Guards[1].Status.Acked.Fences, s.Guards[2].Status.Acked.Fences = []string{"f"}, []string{"f"}
+		}, Counting, []string{"a is being fenced (Requested): enough witnesses have acknowledged: tainted out-of-service within 21.2 s"}},
 		{"blocked", func(s *Snapshot) {
 			f := aFence("a", v1alpha1.FenceBlocked)
 			f.Status.WaitsFor = "C9: NotArmed"
