@@ -171,12 +171,15 @@ func TestMatrixOfManyNodes(t *testing.T) {
 	}
 	s := serveObjects(t, now, objects)
 	for _, width := range []int{80, 120} {
-		began := time.Now()
-		got := run(t, s.URL, width, "", "matrix --failure-domain-label topology.kubernetes.io/rack")
-		if took := time.Since(began); took > time.Second {
-			t.Errorf("it took %v", took)
-		} else {
-			t.Logf("200 nodes in %v", took)
+		var got call
+		best := time.Hour // of three: the machine may be busy with something else
+		for range 3 {
+			began := time.Now()
+			got = run(t, s.URL, width, "", "matrix --failure-domain-label topology.kubernetes.io/rack")
+			best = min(best, time.Since(began))
+		}
+		if t.Logf("200 nodes in %v", best); best > time.Second {
+			t.Errorf("it took %v", best)
 		}
 		if got.code != exitDegraded || !strings.HasPrefix(got.out, "rack r4 cut off from r1–r3 and r5–r10: uplink, not hosts") {
 			t.Errorf("exit code %d\n%s", got.code, got.out)
