@@ -131,7 +131,7 @@ build: ## Build the static binaries into bin/
 .PHONY: image
 image: build ## Build the container image IMAGE for GOARCH with docker or buildah
 	@if docker info >/dev/null 2>&1; then tool=(docker build); \
-	elif command -v buildah >/dev/null; then tool=(buildah bud --isolation chroot --timestamp "$(SOURCE_DATE_EPOCH)"); \
+	elif command -v buildah >/dev/null; then tool=(buildah bud --isolation chroot --identity-label=false --timestamp "$(SOURCE_DATE_EPOCH)"); \
 	else echo "make image needs a docker whose daemon answers, or buildah; install one of them" >&2; exit 1; fi; \
 	set -x; "$${tool[@]}" --platform linux/$(GOARCH) --build-arg VERSION="$(VERSION)" --tag "$(IMAGE)" .
 
