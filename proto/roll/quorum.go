@@ -47,7 +47,7 @@ func Quorum(history string, statements []Statement) (Held, bool) {
 
 // quorumOf makes the witness roll of one epoch.
 func quorumOf(history string, number int64, statements []Statement) (Held, bool) {
-	var votes []Statement
+	votes := make([]Statement, 0, len(statements))
 	need := 0
 	for _, s := range statements {
 		twice := slices.ContainsFunc(votes, func(v Statement) bool { return v.Witness == s.Witness })

@@ -136,8 +136,12 @@ func (p Profile) Validate() error {
 		{"realTimeout", p.RealTimeout}, {"petDelay", p.PetDelay}, {"resetLatency", p.ResetLatency},
 		{"drain", p.Drain}, {"rejoinGuard", p.RejoinGuard}, {"shutdownTimeout", p.ShutdownTimeout},
 	} {
-		require(d.d > 0, "%s > 0 does not hold: it is %v", d.name, d.d)
-		require(d.d <= MaxTerm, "%s ≤ %v does not hold: it is %v", d.name, MaxTerm, d.d)
+		switch {
+		case d.d <= 0:
+			errs = append(errs, fmt.Errorf("%s > 0 does not hold: it is %v", d.name, d.d))
+		case d.d > MaxTerm:
+			errs = append(errs, fmt.Errorf("%s ≤ %v does not hold: it is %v", d.name, MaxTerm, d.d))
+		}
 	}
 	require(p.Misses >= 2, "misses ≥ 2 does not hold: it is %d; one lost packet must not accuse a node", p.Misses)
 	require(p.GateReads >= MinGateReads,
