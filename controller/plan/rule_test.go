@@ -698,6 +698,35 @@ func TestC5_TheLastLookDecides(t *testing.T) {
 	}
 }
 
+// The write that says how long the wait is may be lost: the next one says it.
+func TestC5_TheWaitIsTold(t *testing.T) {
+	c := ready(t, 5)
+	c.toWithheld("n2")
+	l := c.leader()
+	lost := 0
+	for end := c.now + 5*time.Second; c.now < end; c.now += tick {
+		c.live()
+		l.sync()
+		for _, a := range l.plan() {
+			if put, ok := a.(plan.PutFence); ok && put.Status.DeadlineIn > 0 && lost < 3 {
+				lost++
+				continue
+			}
+			l.act(a)
+		}
+	}
+	s := c.fenceOf("n2").Status
+	told := 0
+	for _, step := range s.Steps {
+		if strings.Contains(step.What, "waiting W") {
+			told++
+		}
+	}
+	if lost != 3 || told != 1 || s.DeadlineIn <= 0 || len(s.Acknowledged) == 0 || !strings.HasPrefix(s.WaitsFor, "C5: the wait of") {
+		t.Errorf("after %d lost writes: told %d times, deadline in %v, acknowledged by %v, waits for %q", lost, told, s.DeadlineIn, s.Acknowledged, s.WaitsFor)
+	}
+}
+
 // Step 4: what the guard says after the withholding decides, not the cache.
 func TestC5_TheGuardIsReadAfterTheWithholding(t *testing.T) {
 	for name, change := range map[string]func(*plan.GuardStatus){

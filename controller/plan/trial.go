@@ -32,6 +32,9 @@ type trial struct {
 	silenced bool           // withheld: the pods' endpoints were dropped
 	counting bool           // withheld: c was read
 	deadline timing.Instant // c + W
+	acked    []string       // by whom, as of c
+	told     Step           // what the timeline must say of the wait
+	steps    int            // how long the timeline was before
 	life     string         // signs of life as of c
 	changed  timing.Instant // when they changed last; zero: never since c
 	guarded  timing.Instant // since when the NoExecute quarantine is known to stand

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/picket-dev/picket/proto/roll"
@@ -43,6 +44,7 @@ func (p *step) withheld(f *Fence) {
 	if !t.counting && !p.startWait(f, t) {
 		return
 	}
+	p.tellWait(f, t)
 	p.finish(f, t)
 }
 
@@ -104,15 +106,25 @@ func (p *step) startWait(f *Fence, t *trial) bool {
 	t.counting = true
 	t.deadline = p.now.Add(wait)
 	t.after = p.now // the look whose signs of life are compared with later ones
-	st.QuorumShort = false
-	st.DeadlineIn = wait
-	st.WaitsFor = fmt.Sprintf("C5: the wait of %v", wait.Round(time.Millisecond))
-	if f.proven() {
-		st.Steps = append(st.Steps, Step{C5, "proven dead by " + f.ProofBy + ": no wait"})
-	} else {
-		st.Steps = append(st.Steps, Step{C5, fmt.Sprintf("acknowledged by %v: waiting W = %v", st.Acknowledged, wait.Round(time.Millisecond))})
+	t.steps, t.told = len(st.Steps), Step{C5, "proven dead by " + f.ProofBy + ": no wait"}
+	if !f.proven() {
+		t.acked = st.Acknowledged
+		t.told.What = fmt.Sprintf("acknowledged by %v: waiting W = %v", st.Acknowledged, wait.Round(time.Millisecond))
 	}
 	return true
+}
+
+// tellWait says that the wait runs, and for how long: again, where the write that
+// said so was lost.
+func (p *step) tellWait(f *Fence, t *trial) {
+	st := &f.Status
+	if slices.Contains(st.Steps[min(t.steps, len(st.Steps)):], t.told) {
+		return
+	}
+	left := max(0, -t.deadline.Elapsed(p.now))
+	st.Acknowledged, st.QuorumShort, st.DeadlineIn = t.acked, false, left
+	st.WaitsFor = fmt.Sprintf("C5: the wait of %v", left.Round(time.Millisecond))
+	st.Steps = append(st.Steps, t.told)
 }
 
 // finish applies C5 from c on: a look right after c, the wait, and step 7.
