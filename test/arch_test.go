@@ -29,6 +29,7 @@ var pure = []string{
 	"agent/teardown",
 	"controller/plan",
 	"controller/topology",
+	"proto/matrix",
 	"proto/roll",
 	"proto/timing",
 }
