@@ -111,7 +111,7 @@ func (h *host) deviceOf(m Mount) (Number, bool) {
 	case m.FS == "devtmpfs":
 		n, ok := h.names[strings.TrimPrefix(strings.TrimSuffix(m.Root, "//deleted"), "/")]
 		if _, placed := placeOf(h.Roots, m.Point); !ok && placed {
-			return unnamed, true // a raw block volume's, whose device is gone
+			return Number{Major: unnamed}, true // a raw block volume's, whose device is gone
 		}
 		return n, ok
 	case m.Device.Major != 0:
@@ -126,8 +126,8 @@ func (h *host) deviceOf(m Mount) (Number, bool) {
 	return n, ok
 }
 
-// unnamed stands for the devices of bound nodes that nothing gives a number.
-var unnamed = Number{Major: 1<<32 - 1}
+// unnamed is the major number of the devices of bound nodes that nothing gives one.
+const unnamed = 1<<32 - 1
 
 // numberOf returns the number under which the stack of m goes.
 func (h *host) numberOf(m Mount) Number {
@@ -157,11 +157,6 @@ func (h *host) leaves(s *stack) []Device {
 		}
 	}
 	return leaves
-}
-
-// above returns the numbers of all devices above n, and n.
-func (h *host) above(n Number) []Number {
-	return reach(n, func(n Number) []Number { return h.holders[n] })
 }
 
 // below returns the numbers of all devices below n, and n.

@@ -2,7 +2,6 @@ package teardown
 
 import (
 	"fmt"
-	"slices"
 )
 
 // An Owner is whose a device is.
@@ -44,17 +43,17 @@ func (s *stack) owner() Owner {
 	return OwnerNobody
 }
 
-// attendants are processes of the host that keep devices open on behalf of
-// whoever uses them, by the kind of device.
-var attendants = map[Kind][]string{
-	ISCSI:     {"multipathd"},
-	Multipath: {"multipathd"},
-	NBD:       {"rbd-nbd"},
-}
-
-// attends reports whether the process opens the device for somebody else.
+// attends reports whether the process, one of the host's, keeps the device open on
+// behalf of whoever uses it.
 func (h *host) attends(p Process, n Number) bool {
-	return slices.Contains(attendants[h.device[n].Kind], p.Name)
+	switch h.device[n].Kind {
+	case ISCSI, Multipath:
+		return p.Name == "multipathd"
+	case NBD:
+		return p.Name == "rbd-nbd"
+	default:
+		return false
+	}
 }
 
 // findHost notes why stacks are the host's.

@@ -2,7 +2,6 @@ package teardown
 
 import (
 	"path"
-	"slices"
 	"strings"
 )
 
@@ -16,11 +15,15 @@ type place struct {
 	weak   bool   // name may be the pod's own name for the volume
 }
 
-// staying are the plugins whose volumes cannot leave the node: what is mounted
+// stays reports whether the plugin's volumes cannot leave the node: what is mounted
 // there is the host's own.
-var staying = []string{
-	"configmap", "downward-api", "empty-dir", "git-repo", "host-path", "image",
-	"local-volume", "projected", "secret",
+func stays(plugin string) bool {
+	switch plugin {
+	case "configmap", "downward-api", "empty-dir", "git-repo", "host-path", "image",
+		"local-volume", "projected", "secret":
+		return true
+	}
+	return false
 }
 
 // placeOf returns what the path says, if it is where the kubelet or a CSI driver
@@ -32,7 +35,7 @@ func placeOf(roots []string, point string) (place, bool) {
 		if !ok {
 			continue
 		}
-		if p, ok := parsePlace(strings.Split(below, "/")); ok && !slices.Contains(staying, p.plugin) {
+		if p, ok := parsePlace(strings.Split(below, "/")); ok && !stays(p.plugin) {
 			return p, true
 		}
 	}

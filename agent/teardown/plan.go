@@ -108,7 +108,7 @@ func Make(inv Inventory, api Attachments, aim Aim) Plan {
 	switch {
 	case p.State == Work && len(p.Blockers) == 0:
 		p.Steps = append(p.Steps,
-			Step{Op: Verify, Bound: ops[Verify].bound, Why: "an exit code proves nothing: only a fresh inventory does"},
+			Step{Op: Verify, Bound: Verify.bound(), Why: "an exit code proves nothing: only a fresh inventory does"},
 			attest())
 	case p.State == Clean:
 		p.Steps = []Step{attest()}
@@ -118,7 +118,7 @@ func Make(inv Inventory, api Attachments, aim Aim) Plan {
 }
 
 func attest() Step {
-	return Step{Op: Attest, Bound: ops[Attest].bound, Why: "the quarantine is lifted only on Clean (C8)"}
+	return Step{Op: Attest, Bound: Attest.bound(), Why: "the quarantine is lifted only on Clean (C8)"}
 }
 
 // wideBlockers returns those of the whole host: with them nothing is certain of

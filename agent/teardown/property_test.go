@@ -87,14 +87,12 @@ func drawVolume(t *rapid.T, s *shape, i int) {
 		s.host(Device{Number: top, Name: name("dm-6"), Kind: LogicalVolume, Map: name("vg-lv"), Slaves: []Number{{8, 2}}})
 	}
 	for j := from; j < len(s.inv.Devices); j++ {
-		switch d := &s.inv.Devices[j]; {
-		case d.Kind == ISCSI || d.Kind == RBD:
+		d := &s.inv.Devices[j]
+		if d.Kind == ISCSI || d.Kind == RBD {
 			d.InFlight = rapid.SampledFrom([]int{0, 0, 0, 2, -1}).Draw(t, "in flight")
-			fallthrough
-		default:
-			if !v.moved {
-				s.keep(d.Number)
-			}
+		}
+		if !v.moved {
+			s.keep(d.Number)
 		}
 	}
 	if !v.moved {

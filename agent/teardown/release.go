@@ -45,16 +45,29 @@ func (h *host) unmount(s *stack) []Step {
 	return steps
 }
 
-// closing says by which operation each kind of upper device is closed.
-var closing = map[Kind]Op{
-	Loop: DetachLoop, Crypt: CloseCrypt, LogicalVolume: Deactivate, Linear: RemoveMap, Multipath: FlushMultipath,
+// closing returns by which operation each kind of upper device is closed.
+func closing(k Kind) Op {
+	switch k {
+	case Loop:
+		return DetachLoop
+	case Crypt:
+		return CloseCrypt
+	case LogicalVolume:
+		return Deactivate
+	case Linear:
+		return RemoveMap
+	case Multipath:
+		return FlushMultipath
+	default:
+		return OpUnknown
+	}
 }
 
 // close closes what lies above the stack's disks, from the top.
 func (h *host) close(s *stack) []Step {
 	var upper []Device
 	for _, d := range s.devices {
-		if closing[d.Kind] != OpUnknown {
+		if closing(d.Kind) != OpUnknown {
 			upper = append(upper, d)
 		}
 	}
@@ -63,7 +76,7 @@ func (h *host) close(s *stack) []Step {
 	})
 	var steps []Step
 	for _, d := range upper {
-		steps = append(steps, s.step(closing[d.Kind], "nothing is above it any more").on(d))
+		steps = append(steps, s.step(closing(d.Kind), "nothing is above it any more").on(d))
 	}
 	return steps
 }
@@ -139,7 +152,7 @@ func (h *host) leftovers() []Step {
 		left := p.Agent || p.Pod != "" && !slices.Contains(h.api.Pods, p.Pod) &&
 			!slices.ContainsFunc(pods, func(q doomed) bool { return q.UID == p.Pod })
 		if p.Stuck && left {
-			steps = append(steps, Step{Op: Wait, Bound: ops[Wait].bound, PID: p.PID, Name: p.Name, Pod: p.Pod,
+			steps = append(steps, Step{Op: Wait, Bound: Wait.bound(), PID: p.PID, Name: p.Name, Pod: p.Pod,
 				Why: "it hangs in the kernel, where mount tables do not show what it holds"})
 		}
 	}
@@ -151,7 +164,7 @@ func (h *host) leftovers() []Step {
 			return d.Kind == RBD && d.Client.Cluster == c.Cluster && d.Client.ID == c.ID
 		}
 		if !slices.ContainsFunc(h.Devices, serves) {
-			steps = append(steps, Step{Op: Wait, Bound: ops[Wait].bound, Client: c,
+			steps = append(steps, Step{Op: Wait, Bound: Wait.bound(), Client: c,
 				Why: "an image is not gone while its client is there"})
 		}
 	}

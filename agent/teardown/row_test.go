@@ -30,7 +30,7 @@ func multipath(s *shape) Number {
 	return s.over(Multipath, "dm-10", "mpatha", s.lun("sdb", "1", 1, "w1"), s.lun("sdc", "2", 1, "w1"))
 }
 
-// The scenarios of facts/kubernetes-and-storage.md, by number.
+// The scenarios of a rejoin, by number.
 func TestScenarios(t *testing.T) {
 	tests := []struct {
 		name  string

@@ -34,8 +34,14 @@ func (s *stack) used() bool { return len(s.mounts)+len(s.processes) > 0 }
 // clears reports whether the stack is to be torn down.
 func (s *stack) clears() bool { return s.stale && len(s.blockers) == 0 }
 
-// volatile are file systems that hold nothing that another node could have.
-var volatile = []string{"tmpfs", "ramfs", "hugetlbfs", "overlay", "proc", "sysfs", "devpts", "mqueue", "cgroup2"}
+// volatile reports whether a file system holds nothing that another node could have.
+func volatile(fs string) bool {
+	switch fs {
+	case "tmpfs", "ramfs", "hugetlbfs", "overlay", "proc", "sysfs", "devpts", "mqueue", "cgroup2":
+		return true
+	}
+	return false
+}
 
 // findStacks joins what belongs together.
 func (h *host) findStacks() {
@@ -56,7 +62,7 @@ func (h *host) findStacks() {
 	}
 	var mounts []Mount
 	for _, m := range h.Mounts {
-		if slices.Contains(volatile, m.FS) {
+		if volatile(m.FS) {
 			continue
 		}
 		n, ok := h.deviceOf(m)

@@ -67,46 +67,53 @@ const (
 	Attest
 )
 
-// ops says of each operation what it is called and how long it may take until
-// it is stuck. The times are several times the longest that was measured, in
-// facts/rbd-and-iscsi-hazards.md: a logout during an outage took 6.4 s, an
-// unmount after a fence 0.2 s, an unmapping 0.6 s.
-var ops = [...]struct {
+// An operation is what Op stands for.
+type operation struct {
 	name  string
 	bound time.Duration
-}{
-	OpUnknown:      {"Unknown", 0},
-	Wait:           {"Wait", 10 * time.Second},
-	Offline:        {"Offline", 2 * time.Second},
-	CutMap:         {"CutMap", 5 * time.Second},
-	FailQueue:      {"FailQueue", 5 * time.Second},
-	UnmapRBD:       {"UnmapRBD", 10 * time.Second},
-	Note:           {"Note", 2 * time.Second},
-	SetManual:      {"SetManual", 5 * time.Second},
-	Logout:         {"Logout", 20 * time.Second},
-	ShutDown:       {"ShutDown", 3 * time.Second},
-	Freeze:         {"Freeze", 3 * time.Second},
-	Kill:           {"Kill", 10 * time.Second},
-	Unmount:        {"Unmount", 5 * time.Second},
-	DetachLoop:     {"DetachLoop", 3 * time.Second},
-	CloseCrypt:     {"CloseCrypt", 5 * time.Second},
-	Deactivate:     {"Deactivate", 5 * time.Second},
-	RemoveMap:      {"RemoveMap", 5 * time.Second},
-	FlushMultipath: {"FlushMultipath", 5 * time.Second},
-	DeleteSCSI:     {"DeleteSCSI", 5 * time.Second},
-	UnmapNBD:       {"UnmapNBD", 10 * time.Second},
-	Disconnect:     {"Disconnect", 10 * time.Second},
-	Verify:         {"Verify", 5 * time.Second},
-	Attest:         {"Attest", 30 * time.Second},
+}
+
+// ops says of each operation what it is called and how long it may take until
+// it is stuck. The times are several times the longest that was measured: a logout during an outage took 6.4 s, an
+// unmount after a fence 0.2 s, an unmapping 0.6 s.
+func ops() []operation {
+	return []operation{
+		OpUnknown:      {"Unknown", 0},
+		Wait:           {"Wait", 10 * time.Second},
+		Offline:        {"Offline", 2 * time.Second},
+		CutMap:         {"CutMap", 5 * time.Second},
+		FailQueue:      {"FailQueue", 5 * time.Second},
+		UnmapRBD:       {"UnmapRBD", 10 * time.Second},
+		Note:           {"Note", 2 * time.Second},
+		SetManual:      {"SetManual", 5 * time.Second},
+		Logout:         {"Logout", 20 * time.Second},
+		ShutDown:       {"ShutDown", 3 * time.Second},
+		Freeze:         {"Freeze", 3 * time.Second},
+		Kill:           {"Kill", 10 * time.Second},
+		Unmount:        {"Unmount", 5 * time.Second},
+		DetachLoop:     {"DetachLoop", 3 * time.Second},
+		CloseCrypt:     {"CloseCrypt", 5 * time.Second},
+		Deactivate:     {"Deactivate", 5 * time.Second},
+		RemoveMap:      {"RemoveMap", 5 * time.Second},
+		FlushMultipath: {"FlushMultipath", 5 * time.Second},
+		DeleteSCSI:     {"DeleteSCSI", 5 * time.Second},
+		UnmapNBD:       {"UnmapNBD", 10 * time.Second},
+		Disconnect:     {"Disconnect", 10 * time.Second},
+		Verify:         {"Verify", 5 * time.Second},
+		Attest:         {"Attest", 30 * time.Second},
+	}
 }
 
 // String returns the operation's name.
 func (o Op) String() string {
-	if o < 0 || int(o) >= len(ops) {
-		return "Unknown"
+	if all := ops(); o >= 0 && int(o) < len(all) {
+		return all[o].name
 	}
-	return ops[o].name
+	return ops()[OpUnknown].name
 }
+
+// bound is how long the operation may take.
+func (o Op) bound() time.Duration { return ops()[o].bound }
 
 // A Step is one thing to do. Only the fields that its operation needs are set.
 type Step struct {
@@ -146,7 +153,7 @@ type Step struct {
 // step returns a step of the stack, bounded as its operation is.
 func (s *stack) step(op Op, why string) Step {
 	s.planned = true
-	return Step{Op: op, Volume: s.moved(), Bound: ops[op].bound, Why: why}
+	return Step{Op: op, Volume: s.moved(), Bound: op.bound(), Why: why}
 }
 
 // moved returns the name of a volume of the stack that has moved, or nothing.

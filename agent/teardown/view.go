@@ -55,18 +55,20 @@ func (s Standing) String() string {
 }
 
 // kinds are the names of the kinds of devices.
-var kinds = [...]string{
-	KindUnknown: "unknown", Disk: "disk", MD: "md", DRBD: "drbd", Other: "other", ISCSI: "iscsi", RBD: "rbd",
-	NBD: "nbd", NVMeFabric: "nvme", Partition: "partition", Multipath: "multipath", Crypt: "crypt",
-	LogicalVolume: "lv", Linear: "linear", Loop: "loop",
+func kinds() []string {
+	return []string{
+		KindUnknown: "unknown", Disk: "disk", MD: "md", DRBD: "drbd", Other: "other", ISCSI: "iscsi", RBD: "rbd",
+		NBD: "nbd", NVMeFabric: "nvme", Partition: "partition", Multipath: "multipath", Crypt: "crypt",
+		LogicalVolume: "lv", Linear: "linear", Loop: "loop",
+	}
 }
 
 // String returns the kind's name.
 func (k Kind) String() string {
-	if k < 0 || int(k) >= len(kinds) {
-		k = KindUnknown
+	if all := kinds(); k >= 0 && int(k) < len(all) {
+		return all[k]
 	}
-	return kinds[k]
+	return kinds()[KindUnknown]
 }
 
 // MarshalText returns the operation's name, and so do those of the other enums.
@@ -74,7 +76,7 @@ func (o Op) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // UnmarshalText reads what MarshalText has written.
 func (o *Op) UnmarshalText(text []byte) error {
-	for i, op := range ops {
+	for i, op := range ops() {
 		if op.name == string(text) {
 			*o = Op(i)
 			return nil

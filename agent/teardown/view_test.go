@@ -106,9 +106,9 @@ func TestTreeWithoutTheAPI(t *testing.T) {
 // Every operation has a name of its own and a bound.
 func TestOps(t *testing.T) {
 	seen := map[string]bool{}
-	for o := OpUnknown; int(o) < len(ops); o++ {
-		if seen[o.String()] || o.String() == "" || (ops[o].bound <= 0) != (o == OpUnknown) {
-			t.Errorf("operation %d: name %q, bound %v", o, o, ops[o].bound)
+	for o := OpUnknown; int(o) < len(ops()); o++ {
+		if seen[o.String()] || o.String() == "" || (ops()[o].bound <= 0) != (o == OpUnknown) {
+			t.Errorf("operation %d: name %q, bound %v", o, o, ops()[o].bound)
 		}
 		seen[o.String()] = true
 		text, _ := o.MarshalText()
@@ -120,7 +120,7 @@ func TestOps(t *testing.T) {
 	if new(Op).UnmarshalText([]byte("Format")) == nil {
 		t.Error("an operation that there is none of is read")
 	}
-	if got := Op(len(ops)).String() + Op(-1).String() + Kind(-1).String() + Kind(len(kinds)).String(); got != "UnknownUnknownunknownunknown" {
+	if got := Op(len(ops())).String() + Op(-1).String() + Kind(-1).String() + Kind(len(kinds())).String(); got != "UnknownUnknownunknownunknown" {
 		t.Errorf("out of range: %s", got)
 	}
 }

@@ -187,11 +187,10 @@ func (h *holder) carry(a seam.Action, err error) error {
 		if h.m.run.marker == nil || *h.m.run.marker != h.core.Record() {
 			h.m.run.marker = new(h.core.Record())
 		}
-		switch a.Act {
-		case seam.Exit:
+		if a.Act == seam.Exit {
 			h.m.stopHolder()
-			return err
-		case seam.Nothing:
+		}
+		if a.Act == seam.Nothing || a.Act == seam.Exit {
 			return err
 		}
 		r := h.perform(a)
