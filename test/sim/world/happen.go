@@ -227,6 +227,9 @@ func (m *machine) endProcesses(f Fault) {
 		m.during(m.upTo(delta), h.terminate)
 	}
 	m.during(2*delta+m.upTo(m.Profile.RollInterval), func() {
+		if !m.downs {
+			return // the kernel hangs: it kills nobody
+		}
 		m.downs = false
 		if h := m.holder; h != nil && h.pausedUntil <= m.now && !h.stalled {
 			m.stopHolder()
