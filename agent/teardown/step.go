@@ -74,8 +74,8 @@ type operation struct {
 }
 
 // ops says of each operation what it is called and how long it may take until
-// it is stuck. The times are several times the longest that was measured: a logout during an outage took 6.4 s, an
-// unmount after a fence 0.2 s, an unmapping 0.6 s.
+// it is stuck. The times are several times the longest that was measured: a logout
+// during an outage took 6.4 s, an unmount after a fence 0.2 s, an unmapping 0.6 s.
 func ops() []operation {
 	return []operation{
 		OpUnknown:      {"Unknown", 0},
