@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,10 +54,10 @@ func TestTopGolden(t *testing.T) {
 
 // The screen asks at once, again after every answer, and ends when it is told to.
 func TestTopRuns(t *testing.T) {
-	asked := 0
+	var asked atomic.Int32
 	in, keys := newPipe()
 	ask := func(context.Context) (*peerv1.StatusReply, error) {
-		if asked++; asked == 3 {
+		if asked.Add(1) == 3 {
 			keys <- "q"
 		}
 		return armed(), nil
@@ -67,8 +68,8 @@ func TestTopRuns(t *testing.T) {
 	if err := live(ctx, newTop(ask, time.Millisecond, false), in, &out, tea.WithWindowSize(80, 24), tea.WithEnvironment([]string{"TERM=xterm"})); err != nil {
 		t.Fatal(err)
 	}
-	if asked < 3 || !strings.Contains(out.String(), "r1-node-1") {
-		t.Errorf("asked %d times; %q", asked, out.String())
+	if asked.Load() < 3 || !strings.Contains(out.String(), "r1-node-1") {
+		t.Errorf("asked %d times; %q", asked.Load(), out.String())
 	}
 }
 

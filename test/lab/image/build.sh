@@ -10,7 +10,7 @@ umount -R "$root/proc" "$root/sys" 2>/dev/null || true
 
 # An initramfs that holds no more than these machines need unpacks in a second;
 # Debian's takes ten on an emulated processor.
-sed -i 's/^MODULES=.*/MODULES=list/'"$root/etc/initramfs-tools/initramfs.conf"
+sed -i 's/^MODULES=.*/MODULES=list/' "$root/etc/initramfs-tools/initramfs.conf"
 printf '%s\n' virtio_pci virtio_blk ext4 >>"$root/etc/initramfs-tools/modules"
 touch "$root/etc/fstab"
 mount -t proc proc "$root/proc"
