@@ -112,7 +112,7 @@ func BenchmarkStream(b *testing.B) {
 	}
 	answered := make(chan Beat)
 	var reads sync.WaitGroup
-	reads.Go(func() { _, _ = s.read(func(beat Beat) { answered <- beat }) })
+	reads.Go(func() { _, _ = s.run(func(beat Beat) { answered <- beat }) })
 	b.ReportAllocs()
 	for b.Loop() {
 		if !s.ping(time.Second) {

@@ -106,7 +106,7 @@ func (p *pulse) openStream() {
 // follow reports what comes of the pings through the stream. If it ends and
 // leaves one unanswered, a call takes its place at once.
 func (p *pulse) follow(s *stream) {
-	unanswered, err := s.read(p.report)
+	unanswered, err := s.run(p.report)
 	p.mu.Lock()
 	p.stream = nil
 	p.mu.Unlock()

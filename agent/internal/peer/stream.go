@@ -21,7 +21,8 @@ type stream struct {
 	ctx    context.Context //nolint:containedctx // the stream's own life
 	end    context.CancelCauseFunc
 	wire   peerv1.Peer_HeartbeatsClient
-	probe  atomic.Bool // the next question asks for a statement, too
+	probe  atomic.Bool   // the next question asks for a statement, too
+	due    chan question // to be sent: a peer that takes none holds up nobody else
 
 	mu     sync.Mutex
 	ended  bool
@@ -35,7 +36,10 @@ type question struct {
 	sent   timing.Instant
 }
 
-var errSilent = errors.New("no answer in time")
+var (
+	errSilent = errors.New("no answer in time")
+	errHasty  = errors.New("answers to questions that are still to be sent")
+)
 
 // openStream opens a stream over the path on which the node answered last. It
 // waits for a connection if there is none, and ends with ctx.
@@ -48,7 +52,7 @@ func (c *Client) openStream(ctx context.Context, node string) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stream{client: c, node: node}
+	s := &stream{client: c, node: node, due: make(chan question, inFlight)}
 	s.ctx, s.end = context.WithCancelCause(ctx)
 	if s.wire, err = p.stub.Heartbeats(s.ctx); err != nil {
 		s.end(err)
@@ -59,16 +63,44 @@ func (c *Client) openStream(ctx context.Context, node string) (*stream, error) {
 
 // ping sends a heartbeat, unless inFlight of them are unanswered. It is false,
 // and sends nothing, if one has been unanswered for that long, or if the stream
-// has ended. Only one goroutine may ping.
+// has ended. It waits for nothing. Only one goroutine may ping.
 func (s *stream) ping(patience time.Duration) bool {
 	q, ok := s.next(patience)
-	if ok && q.number > 0 {
-		// After an error read finds the question unanswered.
-		x := s.client.question(q.sent, q.number)
-		x.Statement = s.probe.Swap(false)
-		_ = s.wire.Send(x)
+	if !ok || q.number == 0 {
+		return ok
 	}
-	return ok
+	select {
+	case s.due <- q:
+		return true
+	default:
+		s.end(errHasty)
+		return false
+	}
+}
+
+// run reports each answer as it comes. When the stream has ended it returns the
+// questions that have none, and why.
+func (s *stream) run(report func(Beat)) ([]question, error) {
+	var sending sync.WaitGroup
+	sending.Go(s.send)
+	err := s.read(report)
+	unanswered := s.close(err)
+	sending.Wait()
+	return unanswered, fmt.Errorf("heartbeats to %s: %w", s.node, context.Cause(s.ctx))
+}
+
+// send sends the questions that are due, until the stream ends.
+func (s *stream) send() {
+	for {
+		select {
+		case q := <-s.due:
+			x := s.client.question(q.sent, q.number)
+			x.Statement = s.probe.Swap(false)
+			_ = s.wire.Send(x) // after an error read finds the question unanswered
+		case <-s.ctx.Done():
+			return
+		}
+	}
 }
 
 // next returns the question to be sent now, the zero one if there are enough.
@@ -95,17 +127,16 @@ func (s *stream) next(patience time.Duration) (question, bool) {
 	return q, true
 }
 
-// read reports each answer as it comes. When the stream has ended it returns
-// the questions that have none, and why.
-func (s *stream) read(report func(Beat)) ([]question, error) {
+// read reports each answer as it comes, until the stream ends.
+func (s *stream) read(report func(Beat)) error {
 	for {
 		x, err := s.wire.Recv()
-		var q question
-		if err == nil {
-			q, err = s.answered(x.GetNumber())
-		}
 		if err != nil {
-			return s.close(err)
+			return err
+		}
+		q, err := s.answered(x.GetNumber())
+		if err != nil {
+			return err
 		}
 		reply, err := s.client.answer(s.node, q.sent, x)
 		report(Beat{Node: s.node, Reply: reply, Err: err})
@@ -126,10 +157,10 @@ func (s *stream) answered(number uint64) (question, error) {
 }
 
 // close ends the stream and returns the questions without an answer.
-func (s *stream) close(err error) ([]question, error) {
+func (s *stream) close(err error) []question {
 	s.end(err) // counts if it is the first reason
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
-	return s.open, fmt.Errorf("heartbeats to %s: %w", s.node, context.Cause(s.ctx))
+	return s.open
 }

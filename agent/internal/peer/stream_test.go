@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -374,7 +375,7 @@ func TestAnswerToAnotherQuestionEndsTheStream(t *testing.T) {
 				t.Fatal("the stream takes no ping")
 			}
 		}
-		unanswered, err := s.read(got.add)
+		unanswered, err := s.run(got.add)
 		if err == nil || !strings.Contains(err.Error(), "does not belong") {
 			t.Errorf("the stream ends with %v", err)
 		}
@@ -383,6 +384,54 @@ func TestAnswerToAnotherQuestionEndsTheStream(t *testing.T) {
 		}
 		if s.ping(time.Second) {
 			t.Error("a stream that has ended takes a ping")
+		}
+	})
+}
+
+// A deaf wire takes no question: what it would send waits until the stream ends.
+type deaf struct {
+	peerv1.Peer_HeartbeatsClient
+	ctx context.Context //nolint:containedctx // the stream's own life
+}
+
+func (d deaf) Send(*peerv1.HeartbeatRequest) error {
+	<-d.ctx.Done()
+	return d.ctx.Err()
+}
+
+func (d deaf) Recv() (*peerv1.HeartbeatReply, error) {
+	<-d.ctx.Done()
+	return nil, d.ctx.Err()
+}
+
+// A neighbour that takes no more of what it is sent costs the pings to it, and
+// no ping to another one.
+func TestDeafNeighbourHoldsUpNobody(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, now := newWire(), clock()
+		a, b := newAgent(t, w, now, "a"), newAgent(t, w, now, "b", "b:1")
+		defer a.close()
+		defer b.close()
+		a.setPeers(Peers{Neighbours: []Peer{b.at("b:1")}})
+		b.setPeers(Peers{Callers: []Peer{a.at()}})
+		s, err := a.client.openStream(context.Background(), "b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.wire = deaf{ctx: s.ctx}
+		var unanswered []question
+		var reading sync.WaitGroup
+		reading.Go(func() { unanswered, err = s.run(func(Beat) {}) })
+		taken := 0
+		for range 10 {
+			if s.ping(a.client.config.Timeout) {
+				taken++
+			}
+			pass(500 * time.Millisecond)
+		}
+		reading.Wait()
+		if !errors.Is(err, errSilent) || len(unanswered) != taken || taken == 0 || taken > inFlight {
+			t.Errorf("%d pings taken, %d unanswered: %v", taken, len(unanswered), err)
 		}
 	})
 }

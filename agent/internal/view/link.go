@@ -29,7 +29,7 @@ const (
 func linkOf(p *peerv1.PeerStatus, lostAfter time.Duration) link {
 	in, out := fresh(p.GetInAge(), lostAfter), fresh(p.GetOutAge(), lostAfter)
 	switch {
-	case p.GetNeighbour() && p.GetLost() && p.GetCaller() && in:
+	case p.GetNeighbour() && p.GetLost() && p.GetCaller() && in && outlived(p, lostAfter):
 		return onlyIn
 	case p.GetNeighbour() && p.GetLost():
 		return lost
@@ -45,6 +45,12 @@ func linkOf(p *peerv1.PeerStatus, lostAfter time.Duration) link {
 		return witnessAway
 	}
 	return ok
+}
+
+// outlived reports whether the peer's own pings came for a good while after its
+// last answer: those of a node that dies end with its answers, give or take one.
+func outlived(p *peerv1.PeerStatus, lostAfter time.Duration) bool {
+	return p.GetOutAge() == nil || p.GetOutAge().AsDuration()-p.GetInAge().AsDuration() >= lostAfter/2
 }
 
 // fresh reports whether there was a sign for less than lostAfter.

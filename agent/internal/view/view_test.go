@@ -29,6 +29,9 @@ func TestLinkOf(t *testing.T) {
 		{"not asked long enough", &peerv1.PeerStatus{Neighbour: true, Caller: true, InAge: now}, waiting},
 		{"A8: lost", &peerv1.PeerStatus{Neighbour: true, Caller: true, Lost: true, OutAge: old, InAge: old}, lost},
 		{"lost, and never expected to ping", &peerv1.PeerStatus{Neighbour: true, Lost: true, InAge: now}, lost},
+		{"dead, its last ping just after its last answer", &peerv1.PeerStatus{
+			Neighbour: true, Caller: true, Lost: true, OutAge: ms(2100), InAge: ms(1900),
+		}, lost},
 		{"lost, and its pings come", &peerv1.PeerStatus{Neighbour: true, Caller: true, Lost: true, OutAge: old, InAge: now}, onlyIn},
 		{"its pings do not come", &peerv1.PeerStatus{Neighbour: true, Caller: true, OutAge: now, InAge: old}, onlyOut},
 		{"no ping of it ever came", &peerv1.PeerStatus{Neighbour: true, Caller: true, OutAge: now}, onlyOut},
