@@ -24,6 +24,12 @@ import (
 
 const boot = "6a0f1d5e-8c5b-4b6e-9f57-0a4c1a3b2d10"
 
+// The agents' client-go would complain of the API that is away.
+func TestMain(m *testing.M) {
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
+	os.Exit(m.Run())
+}
+
 // A realHost is where one real agent runs. Nobody answers for its API and its holder.
 type realHost struct {
 	config daemon.Config
@@ -81,7 +87,6 @@ func (h *realHost) start(t *testing.T, neighbour, at, pin string) (stop func()) 
 		t.Fatal(err)
 	}
 	h.write(t, filepath.Join(h.run, "guidance.json"), memory)
-	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // client-go would complain of the API
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- daemon.Run(ctx, h.config, "v0.3.0", slog.New(slog.DiscardHandler)) }()
