@@ -70,7 +70,7 @@ func (x Entry_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Entry_State.Descriptor instead.
 func (Entry_State) EnumDescriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{9, 0}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{11, 0}
 }
 
 type HeartbeatRequest struct {
@@ -84,7 +84,9 @@ type HeartbeatRequest struct {
 	// reply says count.
 	Number uint64 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`
 	// Asks for the neighbour's statement as well, as Statement does.
-	Statement     bool `protobuf:"varint,5,opt,name=statement,proto3" json:"statement,omitempty"`
+	Statement bool `protobuf:"varint,5,opt,name=statement,proto3" json:"statement,omitempty"`
+	// The mark of the neighbour's view that the asker has; 0 if it has none.
+	View          uint64 `protobuf:"fixed64,6,opt,name=view,proto3" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -152,6 +154,13 @@ func (x *HeartbeatRequest) GetStatement() bool {
 		return x.Statement
 	}
 	return false
+}
+
+func (x *HeartbeatRequest) GetView() uint64 {
+	if x != nil {
+		return x.View
+	}
+	return 0
 }
 
 // A SelfTest asks the neighbour to time how long the asker's boot goes on
@@ -228,7 +237,9 @@ type HeartbeatReply struct {
 	Number uint64 `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"`
 	// The statement, if the question asked for it; absent also if it was asked for
 	// too often.
-	Statement     *StatementReply `protobuf:"bytes,7,opt,name=statement,proto3" json:"statement,omitempty"`
+	Statement *StatementReply `protobuf:"bytes,7,opt,name=statement,proto3" json:"statement,omitempty"`
+	// Whom the neighbour hears, if that is not the view that the question named.
+	View          *View `protobuf:"bytes,8,opt,name=view,proto3" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -312,6 +323,146 @@ func (x *HeartbeatReply) GetStatement() *StatementReply {
 	return nil
 }
 
+func (x *HeartbeatReply) GetView() *View {
+	if x != nil {
+		return x.View
+	}
+	return nil
+}
+
+// A View is how one agent sees its own neighbours: for people, nothing is
+// decided by it.
+type View struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tells one content from another; never 0.
+	Mark          uint64   `protobuf:"fixed64,1,opt,name=mark,proto3" json:"mark,omitempty"`
+	Sights        []*Sight `protobuf:"bytes,2,rep,name=sights,proto3" json:"sights,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *View) Reset() {
+	*x = View{}
+	mi := &file_peer_v1_peer_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *View) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*View) ProtoMessage() {}
+
+func (x *View) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use View.ProtoReflect.Descriptor instead.
+func (*View) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *View) GetMark() uint64 {
+	if x != nil {
+		return x.Mark
+	}
+	return 0
+}
+
+func (x *View) GetSights() []*Sight {
+	if x != nil {
+		return x.Sights
+	}
+	return nil
+}
+
+// A Sight is how an agent sees one neighbour, and where that one stands.
+type Sight struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Lost  bool                   `protobuf:"varint,2,opt,name=lost,proto3" json:"lost,omitempty"`
+	Zone  string                 `protobuf:"bytes,3,opt,name=zone,proto3" json:"zone,omitempty"`
+	Rack  string                 `protobuf:"bytes,4,opt,name=rack,proto3" json:"rack,omitempty"`
+	// Its first address, host:port.
+	Address       string `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sight) Reset() {
+	*x = Sight{}
+	mi := &file_peer_v1_peer_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sight) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sight) ProtoMessage() {}
+
+func (x *Sight) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sight.ProtoReflect.Descriptor instead.
+func (*Sight) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Sight) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Sight) GetLost() bool {
+	if x != nil {
+		return x.Lost
+	}
+	return false
+}
+
+func (x *Sight) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *Sight) GetRack() string {
+	if x != nil {
+		return x.Rack
+	}
+	return ""
+}
+
+func (x *Sight) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
 // A Silence is how long a boot was heard after the last ping of its watchdog.
 type Silence struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -329,7 +480,7 @@ type Silence struct {
 
 func (x *Silence) Reset() {
 	*x = Silence{}
-	mi := &file_peer_v1_peer_proto_msgTypes[3]
+	mi := &file_peer_v1_peer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -341,7 +492,7 @@ func (x *Silence) String() string {
 func (*Silence) ProtoMessage() {}
 
 func (x *Silence) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[3]
+	mi := &file_peer_v1_peer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -354,7 +505,7 @@ func (x *Silence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Silence.ProtoReflect.Descriptor instead.
 func (*Silence) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{3}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Silence) GetBootId() string {
@@ -399,7 +550,7 @@ type Relay struct {
 
 func (x *Relay) Reset() {
 	*x = Relay{}
-	mi := &file_peer_v1_peer_proto_msgTypes[4]
+	mi := &file_peer_v1_peer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -411,7 +562,7 @@ func (x *Relay) String() string {
 func (*Relay) ProtoMessage() {}
 
 func (x *Relay) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[4]
+	mi := &file_peer_v1_peer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -424,7 +575,7 @@ func (x *Relay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relay.ProtoReflect.Descriptor instead.
 func (*Relay) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{4}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Relay) GetRoll() *Roll {
@@ -449,7 +600,7 @@ type StatementRequest struct {
 
 func (x *StatementRequest) Reset() {
 	*x = StatementRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[5]
+	mi := &file_peer_v1_peer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -461,7 +612,7 @@ func (x *StatementRequest) String() string {
 func (*StatementRequest) ProtoMessage() {}
 
 func (x *StatementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[5]
+	mi := &file_peer_v1_peer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -474,7 +625,7 @@ func (x *StatementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatementRequest.ProtoReflect.Descriptor instead.
 func (*StatementRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{5}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{7}
 }
 
 type StatementReply struct {
@@ -489,7 +640,7 @@ type StatementReply struct {
 
 func (x *StatementReply) Reset() {
 	*x = StatementReply{}
-	mi := &file_peer_v1_peer_proto_msgTypes[6]
+	mi := &file_peer_v1_peer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -501,7 +652,7 @@ func (x *StatementReply) String() string {
 func (*StatementReply) ProtoMessage() {}
 
 func (x *StatementReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[6]
+	mi := &file_peer_v1_peer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -514,7 +665,7 @@ func (x *StatementReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatementReply.ProtoReflect.Descriptor instead.
 func (*StatementReply) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{6}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StatementReply) GetNode() string {
@@ -551,7 +702,7 @@ type Roll struct {
 
 func (x *Roll) Reset() {
 	*x = Roll{}
-	mi := &file_peer_v1_peer_proto_msgTypes[7]
+	mi := &file_peer_v1_peer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -563,7 +714,7 @@ func (x *Roll) String() string {
 func (*Roll) ProtoMessage() {}
 
 func (x *Roll) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[7]
+	mi := &file_peer_v1_peer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -576,7 +727,7 @@ func (x *Roll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Roll.ProtoReflect.Descriptor instead.
 func (*Roll) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{7}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Roll) GetHistory() string {
@@ -625,7 +776,7 @@ type Epoch struct {
 
 func (x *Epoch) Reset() {
 	*x = Epoch{}
-	mi := &file_peer_v1_peer_proto_msgTypes[8]
+	mi := &file_peer_v1_peer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -637,7 +788,7 @@ func (x *Epoch) String() string {
 func (*Epoch) ProtoMessage() {}
 
 func (x *Epoch) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[8]
+	mi := &file_peer_v1_peer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -650,7 +801,7 @@ func (x *Epoch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Epoch.ProtoReflect.Descriptor instead.
 func (*Epoch) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{8}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Epoch) GetNumber() int64 {
@@ -687,7 +838,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_peer_v1_peer_proto_msgTypes[9]
+	mi := &file_peer_v1_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -699,7 +850,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[9]
+	mi := &file_peer_v1_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -712,7 +863,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{9}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Entry) GetNode() string {
@@ -760,7 +911,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[10]
+	mi := &file_peer_v1_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +923,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[10]
+	mi := &file_peer_v1_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +936,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{10}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StatusRequest) GetDecisions() int32 {
@@ -835,14 +986,21 @@ type StatusReply struct {
 	// The newest decisions, oldest first.
 	Decisions []*Decision `protobuf:"bytes,24,rep,name=decisions,proto3" json:"decisions,omitempty"`
 	// Where peers reach this agent, host:port, the preferred one first.
-	Addresses     []string `protobuf:"bytes,25,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Addresses []string `protobuf:"bytes,25,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// Whether the API server has acknowledged this phase and this reason.
+	Published bool `protobuf:"varint,26,opt,name=published,proto3" json:"published,omitempty"`
+	// The SHA-256 of the key by which peers know this agent, in hex.
+	Fingerprint string `protobuf:"bytes,27,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	// What fails together with this node, by its Node's labels.
+	Zone          string `protobuf:"bytes,28,opt,name=zone,proto3" json:"zone,omitempty"`
+	Rack          string `protobuf:"bytes,29,opt,name=rack,proto3" json:"rack,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_peer_v1_peer_proto_msgTypes[11]
+	mi := &file_peer_v1_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -854,7 +1012,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[11]
+	mi := &file_peer_v1_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -867,7 +1025,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{11}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StatusReply) GetNode() string {
@@ -1045,6 +1203,34 @@ func (x *StatusReply) GetAddresses() []string {
 	return nil
 }
 
+func (x *StatusReply) GetPublished() bool {
+	if x != nil {
+		return x.Published
+	}
+	return false
+}
+
+func (x *StatusReply) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return ""
+}
+
+func (x *StatusReply) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *StatusReply) GetRack() string {
+	if x != nil {
+		return x.Rack
+	}
+	return ""
+}
+
 // A Promise is what the controller computes the wait from.
 type Promise struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1061,7 +1247,7 @@ type Promise struct {
 
 func (x *Promise) Reset() {
 	*x = Promise{}
-	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_peer_v1_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1259,7 @@ func (x *Promise) String() string {
 func (*Promise) ProtoMessage() {}
 
 func (x *Promise) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[12]
+	mi := &file_peer_v1_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1272,7 @@ func (x *Promise) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Promise.ProtoReflect.Descriptor instead.
 func (*Promise) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{12}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Promise) GetRollLife() *durationpb.Duration {
@@ -1134,15 +1320,18 @@ type Endpoint struct {
 	RoundTrip *durationpb.Duration `protobuf:"bytes,3,opt,name=round_trip,json=roundTrip,proto3" json:"round_trip,omitempty"`
 	// Since the last question that brought no roll, and why; absent if every one
 	// did.
-	Failed        *durationpb.Duration `protobuf:"bytes,4,opt,name=failed,proto3" json:"failed,omitempty"`
-	Error         string               `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	Failed *durationpb.Duration `protobuf:"bytes,4,opt,name=failed,proto3" json:"failed,omitempty"`
+	Error  string               `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	// How many questions ended how since the agent started: ok, unreachable,
+	// refused, missing.
+	Reads         map[string]uint64 `protobuf:"bytes,6,rep,name=reads,proto3" json:"reads,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_peer_v1_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +1343,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[13]
+	mi := &file_peer_v1_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +1356,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{13}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Endpoint) GetUrl() string {
@@ -1205,6 +1394,13 @@ func (x *Endpoint) GetError() string {
 	return ""
 }
 
+func (x *Endpoint) GetReads() map[string]uint64 {
+	if x != nil {
+		return x.Reads
+	}
+	return nil
+}
+
 // A Quorum says whether a witness roll could be had of an epoch.
 type Quorum struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -1221,7 +1417,7 @@ type Quorum struct {
 
 func (x *Quorum) Reset() {
 	*x = Quorum{}
-	mi := &file_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_peer_v1_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1429,7 @@ func (x *Quorum) String() string {
 func (*Quorum) ProtoMessage() {}
 
 func (x *Quorum) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[14]
+	mi := &file_peer_v1_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1442,7 @@ func (x *Quorum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quorum.ProtoReflect.Descriptor instead.
 func (*Quorum) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Quorum) GetEpoch() int64 {
@@ -1294,7 +1490,7 @@ type Condition struct {
 
 func (x *Condition) Reset() {
 	*x = Condition{}
-	mi := &file_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_peer_v1_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1502,7 @@ func (x *Condition) String() string {
 func (*Condition) ProtoMessage() {}
 
 func (x *Condition) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[15]
+	mi := &file_peer_v1_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1515,7 @@ func (x *Condition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condition.ProtoReflect.Descriptor instead.
 func (*Condition) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{15}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Condition) GetType() string {
@@ -1356,7 +1552,7 @@ type WatchdogPolicy struct {
 
 func (x *WatchdogPolicy) Reset() {
 	*x = WatchdogPolicy{}
-	mi := &file_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_peer_v1_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1564,7 @@ func (x *WatchdogPolicy) String() string {
 func (*WatchdogPolicy) ProtoMessage() {}
 
 func (x *WatchdogPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[16]
+	mi := &file_peer_v1_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1577,7 @@ func (x *WatchdogPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchdogPolicy.ProtoReflect.Descriptor instead.
 func (*WatchdogPolicy) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{16}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WatchdogPolicy) GetPrefer() string {
@@ -1463,14 +1659,20 @@ type PeerStatus struct {
 	// Age of a witness's last answer to anything; absent if it has given none.
 	Reached *durationpb.Duration `protobuf:"bytes,16,opt,name=reached,proto3" json:"reached,omitempty"`
 	// A witness that answered so lately that it counts as within reach (A7).
-	WithinReach   bool `protobuf:"varint,17,opt,name=within_reach,json=withinReach,proto3" json:"within_reach,omitempty"`
+	WithinReach bool `protobuf:"varint,17,opt,name=within_reach,json=withinReach,proto3" json:"within_reach,omitempty"`
+	// The address, host:port, from which the last answer came.
+	Path string `protobuf:"bytes,18,opt,name=path,proto3" json:"path,omitempty"`
+	Zone string `protobuf:"bytes,19,opt,name=zone,proto3" json:"zone,omitempty"`
+	Rack string `protobuf:"bytes,20,opt,name=rack,proto3" json:"rack,omitempty"`
+	// How the peer sees its own neighbours, by its last word about that.
+	Sights        []*Sight `protobuf:"bytes,21,rep,name=sights,proto3" json:"sights,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_peer_v1_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +1684,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[17]
+	mi := &file_peer_v1_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +1697,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{17}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PeerStatus) GetNode() string {
@@ -1617,6 +1819,34 @@ func (x *PeerStatus) GetWithinReach() bool {
 	return false
 }
 
+func (x *PeerStatus) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *PeerStatus) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *PeerStatus) GetRack() string {
+	if x != nil {
+		return x.Rack
+	}
+	return ""
+}
+
+func (x *PeerStatus) GetSights() []*Sight {
+	if x != nil {
+		return x.Sights
+	}
+	return nil
+}
+
 // Pings sums up the last pings to one peer.
 type Pings struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1625,16 +1855,21 @@ type Pings struct {
 	Lost int32 `protobuf:"varint,2,opt,name=lost,proto3" json:"lost,omitempty"`
 	// Percentiles of the round trips; absent if none was answered. The first one
 	// on a new connection pays for its handshake.
-	P50           *durationpb.Duration `protobuf:"bytes,3,opt,name=p50,proto3" json:"p50,omitempty"`
-	P95           *durationpb.Duration `protobuf:"bytes,4,opt,name=p95,proto3" json:"p95,omitempty"`
-	P99           *durationpb.Duration `protobuf:"bytes,5,opt,name=p99,proto3" json:"p99,omitempty"`
+	P50 *durationpb.Duration `protobuf:"bytes,3,opt,name=p50,proto3" json:"p50,omitempty"`
+	P95 *durationpb.Duration `protobuf:"bytes,4,opt,name=p95,proto3" json:"p95,omitempty"`
+	P99 *durationpb.Duration `protobuf:"bytes,5,opt,name=p99,proto3" json:"p99,omitempty"`
+	// All pings since the peer became a neighbour, and the sum of the round trips
+	// of those that were answered.
+	AllSent       uint64               `protobuf:"varint,6,opt,name=all_sent,json=allSent,proto3" json:"all_sent,omitempty"`
+	AllLost       uint64               `protobuf:"varint,7,opt,name=all_lost,json=allLost,proto3" json:"all_lost,omitempty"`
+	AllTrips      *durationpb.Duration `protobuf:"bytes,8,opt,name=all_trips,json=allTrips,proto3" json:"all_trips,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Pings) Reset() {
 	*x = Pings{}
-	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_peer_v1_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1646,7 +1881,7 @@ func (x *Pings) String() string {
 func (*Pings) ProtoMessage() {}
 
 func (x *Pings) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[18]
+	mi := &file_peer_v1_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1659,7 +1894,7 @@ func (x *Pings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pings.ProtoReflect.Descriptor instead.
 func (*Pings) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{18}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Pings) GetSent() int32 {
@@ -1697,6 +1932,27 @@ func (x *Pings) GetP99() *durationpb.Duration {
 	return nil
 }
 
+func (x *Pings) GetAllSent() uint64 {
+	if x != nil {
+		return x.AllSent
+	}
+	return 0
+}
+
+func (x *Pings) GetAllLost() uint64 {
+	if x != nil {
+		return x.AllLost
+	}
+	return 0
+}
+
+func (x *Pings) GetAllTrips() *durationpb.Duration {
+	if x != nil {
+		return x.AllTrips
+	}
+	return nil
+}
+
 type Watchdog struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Driver        string                 `protobuf:"bytes,1,opt,name=driver,proto3" json:"driver,omitempty"`
@@ -1727,7 +1983,7 @@ type Watchdog struct {
 
 func (x *Watchdog) Reset() {
 	*x = Watchdog{}
-	mi := &file_peer_v1_peer_proto_msgTypes[19]
+	mi := &file_peer_v1_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1739,7 +1995,7 @@ func (x *Watchdog) String() string {
 func (*Watchdog) ProtoMessage() {}
 
 func (x *Watchdog) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[19]
+	mi := &file_peer_v1_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1752,7 +2008,7 @@ func (x *Watchdog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Watchdog.ProtoReflect.Descriptor instead.
 func (*Watchdog) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{19}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Watchdog) GetDriver() string {
@@ -1881,7 +2137,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_peer_v1_peer_proto_msgTypes[20]
+	mi := &file_peer_v1_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +2149,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[20]
+	mi := &file_peer_v1_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +2162,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{20}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Decision) GetAge() *durationpb.Duration {
@@ -1982,7 +2238,7 @@ type SelfTestRequest struct {
 
 func (x *SelfTestRequest) Reset() {
 	*x = SelfTestRequest{}
-	mi := &file_peer_v1_peer_proto_msgTypes[21]
+	mi := &file_peer_v1_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1994,7 +2250,7 @@ func (x *SelfTestRequest) String() string {
 func (*SelfTestRequest) ProtoMessage() {}
 
 func (x *SelfTestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[21]
+	mi := &file_peer_v1_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2007,7 +2263,7 @@ func (x *SelfTestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfTestRequest.ProtoReflect.Descriptor instead.
 func (*SelfTestRequest) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{21}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SelfTestRequest) GetBegin() bool {
@@ -2031,7 +2287,7 @@ type SelfTestReply struct {
 
 func (x *SelfTestReply) Reset() {
 	*x = SelfTestReply{}
-	mi := &file_peer_v1_peer_proto_msgTypes[22]
+	mi := &file_peer_v1_peer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2299,7 @@ func (x *SelfTestReply) String() string {
 func (*SelfTestReply) ProtoMessage() {}
 
 func (x *SelfTestReply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[22]
+	mi := &file_peer_v1_peer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2312,7 @@ func (x *SelfTestReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelfTestReply.ProtoReflect.Descriptor instead.
 func (*SelfTestReply) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{22}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SelfTestReply) GetChecks() []*Check {
@@ -2100,7 +2356,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_peer_v1_peer_proto_msgTypes[23]
+	mi := &file_peer_v1_peer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2112,7 +2368,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_v1_peer_proto_msgTypes[23]
+	mi := &file_peer_v1_peer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2125,7 +2381,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_peer_v1_peer_proto_rawDescGZIP(), []int{23}
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Check) GetName() string {
@@ -2153,16 +2409,17 @@ var File_peer_v1_peer_proto protoreflect.FileDescriptor
 
 const file_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
-	"\x12peer/v1/peer.proto\x12\x0epicket.peer.v1\x1a\x1egoogle/protobuf/duration.proto\"\xac\x01\n" +
+	"\x12peer/v1/peer.proto\x12\x0epicket.peer.v1\x1a\x1egoogle/protobuf/duration.proto\"\xc0\x01\n" +
 	"\x10HeartbeatRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x125\n" +
 	"\tself_test\x18\x03 \x01(\v2\x18.picket.peer.v1.SelfTestR\bselfTest\x12\x16\n" +
 	"\x06number\x18\x04 \x01(\x04R\x06number\x12\x1c\n" +
-	"\tstatement\x18\x05 \x01(\bR\tstatement\"W\n" +
+	"\tstatement\x18\x05 \x01(\bR\tstatement\x12\x12\n" +
+	"\x04view\x18\x06 \x01(\x06R\x04view\"W\n" +
 	"\bSelfTest\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x122\n" +
-	"\apet_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06petAge\"\xab\x02\n" +
+	"\apet_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06petAge\"\xd5\x02\n" +
 	"\x0eHeartbeatReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12+\n" +
@@ -2170,7 +2427,17 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\theard_you\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bheardYou\x121\n" +
 	"\asilence\x18\x05 \x01(\v2\x17.picket.peer.v1.SilenceR\asilence\x12\x16\n" +
 	"\x06number\x18\x06 \x01(\x04R\x06number\x12<\n" +
-	"\tstatement\x18\a \x01(\v2\x1e.picket.peer.v1.StatementReplyR\tstatement\"\x98\x01\n" +
+	"\tstatement\x18\a \x01(\v2\x1e.picket.peer.v1.StatementReplyR\tstatement\x12(\n" +
+	"\x04view\x18\b \x01(\v2\x14.picket.peer.v1.ViewR\x04view\"I\n" +
+	"\x04View\x12\x12\n" +
+	"\x04mark\x18\x01 \x01(\x06R\x04mark\x12-\n" +
+	"\x06sights\x18\x02 \x03(\v2\x15.picket.peer.v1.SightR\x06sights\"q\n" +
+	"\x05Sight\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
+	"\x04lost\x18\x02 \x01(\bR\x04lost\x12\x12\n" +
+	"\x04zone\x18\x03 \x01(\tR\x04zone\x12\x12\n" +
+	"\x04rack\x18\x04 \x01(\tR\x04rack\x12\x18\n" +
+	"\aaddress\x18\x05 \x01(\tR\aaddress\"\x98\x01\n" +
 	"\aSilence\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x121\n" +
 	"\x06lasted\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06lasted\x12+\n" +
@@ -2206,7 +2473,7 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x0fSTATE_SUSPECTED\x10\x01\x12\x12\n" +
 	"\x0eSTATE_WITHHELD\x10\x02\"-\n" +
 	"\rStatusRequest\x12\x1c\n" +
-	"\tdecisions\x18\x01 \x01(\x05R\tdecisions\"\x90\b\n" +
+	"\tdecisions\x18\x01 \x01(\x05R\tdecisions\"\xf8\b\n" +
 	"\vStatusReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x14\n" +
@@ -2238,20 +2505,29 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\n" +
 	"lost_after\x18\x17 \x01(\v2\x19.google.protobuf.DurationR\tlostAfter\x126\n" +
 	"\tdecisions\x18\x18 \x03(\v2\x18.picket.peer.v1.DecisionR\tdecisions\x12\x1c\n" +
-	"\taddresses\x18\x19 \x03(\tR\taddresses\"\xde\x01\n" +
+	"\taddresses\x18\x19 \x03(\tR\taddresses\x12\x1c\n" +
+	"\tpublished\x18\x1a \x01(\bR\tpublished\x12 \n" +
+	"\vfingerprint\x18\x1b \x01(\tR\vfingerprint\x12\x12\n" +
+	"\x04zone\x18\x1c \x01(\tR\x04zone\x12\x12\n" +
+	"\x04rack\x18\x1d \x01(\tR\x04rack\"\xde\x01\n" +
 	"\aPromise\x126\n" +
 	"\troll_life\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\brollLife\x126\n" +
 	"\tpet_delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bpetDelay\x123\n" +
 	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x14\n" +
 	"\x05kappa\x18\x04 \x01(\x05R\x05kappa\x12\x18\n" +
-	"\aungated\x18\x05 \x01(\x05R\aungated\"\xd6\x01\n" +
+	"\aungated\x18\x05 \x01(\x05R\aungated\"\xcb\x02\n" +
 	"\bEndpoint\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x125\n" +
 	"\banswered\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\banswered\x128\n" +
 	"\n" +
 	"round_trip\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\troundTrip\x121\n" +
 	"\x06failed\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06failed\x12\x14\n" +
-	"\x05error\x18\x05 \x01(\tR\x05error\"\x8a\x01\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\x129\n" +
+	"\x05reads\x18\x06 \x03(\v2#.picket.peer.v1.Endpoint.ReadsEntryR\x05reads\x1a8\n" +
+	"\n" +
+	"ReadsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x8a\x01\n" +
 	"\x06Quorum\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x03R\x05epoch\x12\x1a\n" +
 	"\bretiring\x18\x02 \x01(\bR\bretiring\x12\x1c\n" +
@@ -2268,7 +2544,7 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\boutlives\x18\x04 \x01(\bR\boutlives\x12<\n" +
 	"\freal_timeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vrealTimeout\x126\n" +
 	"\tpet_delay\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\bpetDelay\x12D\n" +
-	"\x10shutdown_timeout\x18\a \x01(\v2\x19.google.protobuf.DurationR\x0fshutdownTimeout\"\xfa\x04\n" +
+	"\x10shutdown_timeout\x18\a \x01(\v2\x19.google.protobuf.DurationR\x0fshutdownTimeout\"\xe5\x05\n" +
 	"\n" +
 	"PeerStatus\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1c\n" +
@@ -2289,13 +2565,20 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\aboot_id\x18\x0e \x01(\tR\x06bootId\x12\x14\n" +
 	"\x05error\x18\x0f \x01(\tR\x05error\x123\n" +
 	"\areached\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\areached\x12!\n" +
-	"\fwithin_reach\x18\x11 \x01(\bR\vwithinReach\"\xb6\x01\n" +
+	"\fwithin_reach\x18\x11 \x01(\bR\vwithinReach\x12\x12\n" +
+	"\x04path\x18\x12 \x01(\tR\x04path\x12\x12\n" +
+	"\x04zone\x18\x13 \x01(\tR\x04zone\x12\x12\n" +
+	"\x04rack\x18\x14 \x01(\tR\x04rack\x12-\n" +
+	"\x06sights\x18\x15 \x03(\v2\x15.picket.peer.v1.SightR\x06sights\"\xa4\x02\n" +
 	"\x05Pings\x12\x12\n" +
 	"\x04sent\x18\x01 \x01(\x05R\x04sent\x12\x12\n" +
 	"\x04lost\x18\x02 \x01(\x05R\x04lost\x12+\n" +
 	"\x03p50\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03p50\x12+\n" +
 	"\x03p95\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03p95\x12+\n" +
-	"\x03p99\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x03p99\"\xfd\x03\n" +
+	"\x03p99\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x03p99\x12\x19\n" +
+	"\ball_sent\x18\x06 \x01(\x04R\aallSent\x12\x19\n" +
+	"\ball_lost\x18\a \x01(\x04R\aallLost\x126\n" +
+	"\tall_trips\x18\b \x01(\v2\x19.google.protobuf.DurationR\ballTrips\"\xfd\x03\n" +
 	"\bWatchdog\x12\x16\n" +
 	"\x06driver\x18\x01 \x01(\tR\x06driver\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x123\n" +
@@ -2358,107 +2641,115 @@ func file_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_peer_v1_peer_proto_goTypes = []any{
 	(Entry_State)(0),            // 0: picket.peer.v1.Entry.State
 	(*HeartbeatRequest)(nil),    // 1: picket.peer.v1.HeartbeatRequest
 	(*SelfTest)(nil),            // 2: picket.peer.v1.SelfTest
 	(*HeartbeatReply)(nil),      // 3: picket.peer.v1.HeartbeatReply
-	(*Silence)(nil),             // 4: picket.peer.v1.Silence
-	(*Relay)(nil),               // 5: picket.peer.v1.Relay
-	(*StatementRequest)(nil),    // 6: picket.peer.v1.StatementRequest
-	(*StatementReply)(nil),      // 7: picket.peer.v1.StatementReply
-	(*Roll)(nil),                // 8: picket.peer.v1.Roll
-	(*Epoch)(nil),               // 9: picket.peer.v1.Epoch
-	(*Entry)(nil),               // 10: picket.peer.v1.Entry
-	(*StatusRequest)(nil),       // 11: picket.peer.v1.StatusRequest
-	(*StatusReply)(nil),         // 12: picket.peer.v1.StatusReply
-	(*Promise)(nil),             // 13: picket.peer.v1.Promise
-	(*Endpoint)(nil),            // 14: picket.peer.v1.Endpoint
-	(*Quorum)(nil),              // 15: picket.peer.v1.Quorum
-	(*Condition)(nil),           // 16: picket.peer.v1.Condition
-	(*WatchdogPolicy)(nil),      // 17: picket.peer.v1.WatchdogPolicy
-	(*PeerStatus)(nil),          // 18: picket.peer.v1.PeerStatus
-	(*Pings)(nil),               // 19: picket.peer.v1.Pings
-	(*Watchdog)(nil),            // 20: picket.peer.v1.Watchdog
-	(*Decision)(nil),            // 21: picket.peer.v1.Decision
-	(*SelfTestRequest)(nil),     // 22: picket.peer.v1.SelfTestRequest
-	(*SelfTestReply)(nil),       // 23: picket.peer.v1.SelfTestReply
-	(*Check)(nil),               // 24: picket.peer.v1.Check
-	(*durationpb.Duration)(nil), // 25: google.protobuf.Duration
+	(*View)(nil),                // 4: picket.peer.v1.View
+	(*Sight)(nil),               // 5: picket.peer.v1.Sight
+	(*Silence)(nil),             // 6: picket.peer.v1.Silence
+	(*Relay)(nil),               // 7: picket.peer.v1.Relay
+	(*StatementRequest)(nil),    // 8: picket.peer.v1.StatementRequest
+	(*StatementReply)(nil),      // 9: picket.peer.v1.StatementReply
+	(*Roll)(nil),                // 10: picket.peer.v1.Roll
+	(*Epoch)(nil),               // 11: picket.peer.v1.Epoch
+	(*Entry)(nil),               // 12: picket.peer.v1.Entry
+	(*StatusRequest)(nil),       // 13: picket.peer.v1.StatusRequest
+	(*StatusReply)(nil),         // 14: picket.peer.v1.StatusReply
+	(*Promise)(nil),             // 15: picket.peer.v1.Promise
+	(*Endpoint)(nil),            // 16: picket.peer.v1.Endpoint
+	(*Quorum)(nil),              // 17: picket.peer.v1.Quorum
+	(*Condition)(nil),           // 18: picket.peer.v1.Condition
+	(*WatchdogPolicy)(nil),      // 19: picket.peer.v1.WatchdogPolicy
+	(*PeerStatus)(nil),          // 20: picket.peer.v1.PeerStatus
+	(*Pings)(nil),               // 21: picket.peer.v1.Pings
+	(*Watchdog)(nil),            // 22: picket.peer.v1.Watchdog
+	(*Decision)(nil),            // 23: picket.peer.v1.Decision
+	(*SelfTestRequest)(nil),     // 24: picket.peer.v1.SelfTestRequest
+	(*SelfTestReply)(nil),       // 25: picket.peer.v1.SelfTestReply
+	(*Check)(nil),               // 26: picket.peer.v1.Check
+	nil,                         // 27: picket.peer.v1.Endpoint.ReadsEntry
+	(*durationpb.Duration)(nil), // 28: google.protobuf.Duration
 }
 var file_peer_v1_peer_proto_depIdxs = []int32{
 	2,  // 0: picket.peer.v1.HeartbeatRequest.self_test:type_name -> picket.peer.v1.SelfTest
-	25, // 1: picket.peer.v1.SelfTest.pet_age:type_name -> google.protobuf.Duration
-	5,  // 2: picket.peer.v1.HeartbeatReply.relay:type_name -> picket.peer.v1.Relay
-	25, // 3: picket.peer.v1.HeartbeatReply.heard_you:type_name -> google.protobuf.Duration
-	4,  // 4: picket.peer.v1.HeartbeatReply.silence:type_name -> picket.peer.v1.Silence
-	7,  // 5: picket.peer.v1.HeartbeatReply.statement:type_name -> picket.peer.v1.StatementReply
-	25, // 6: picket.peer.v1.Silence.lasted:type_name -> google.protobuf.Duration
-	25, // 7: picket.peer.v1.Silence.gap:type_name -> google.protobuf.Duration
-	8,  // 8: picket.peer.v1.Relay.roll:type_name -> picket.peer.v1.Roll
-	25, // 9: picket.peer.v1.Relay.age:type_name -> google.protobuf.Duration
-	8,  // 10: picket.peer.v1.StatementReply.roll:type_name -> picket.peer.v1.Roll
-	9,  // 11: picket.peer.v1.Roll.epochs:type_name -> picket.peer.v1.Epoch
-	10, // 12: picket.peer.v1.Roll.entries:type_name -> picket.peer.v1.Entry
-	25, // 13: picket.peer.v1.Roll.poll_every:type_name -> google.protobuf.Duration
-	0,  // 14: picket.peer.v1.Entry.state:type_name -> picket.peer.v1.Entry.State
-	25, // 15: picket.peer.v1.StatusReply.pet_left:type_name -> google.protobuf.Duration
-	25, // 16: picket.peer.v1.StatusReply.roll_age:type_name -> google.protobuf.Duration
-	18, // 17: picket.peer.v1.StatusReply.peers:type_name -> picket.peer.v1.PeerStatus
-	20, // 18: picket.peer.v1.StatusReply.watchdog:type_name -> picket.peer.v1.Watchdog
-	17, // 19: picket.peer.v1.StatusReply.watchdog_policy:type_name -> picket.peer.v1.WatchdogPolicy
-	13, // 20: picket.peer.v1.StatusReply.promise:type_name -> picket.peer.v1.Promise
-	25, // 21: picket.peer.v1.StatusReply.reset_left:type_name -> google.protobuf.Duration
-	14, // 22: picket.peer.v1.StatusReply.endpoints:type_name -> picket.peer.v1.Endpoint
-	15, // 23: picket.peer.v1.StatusReply.quorums:type_name -> picket.peer.v1.Quorum
-	10, // 24: picket.peer.v1.StatusReply.entries:type_name -> picket.peer.v1.Entry
-	16, // 25: picket.peer.v1.StatusReply.conditions:type_name -> picket.peer.v1.Condition
-	25, // 26: picket.peer.v1.StatusReply.lost_after:type_name -> google.protobuf.Duration
-	21, // 27: picket.peer.v1.StatusReply.decisions:type_name -> picket.peer.v1.Decision
-	25, // 28: picket.peer.v1.Promise.roll_life:type_name -> google.protobuf.Duration
-	25, // 29: picket.peer.v1.Promise.pet_delay:type_name -> google.protobuf.Duration
-	25, // 30: picket.peer.v1.Promise.timeout:type_name -> google.protobuf.Duration
-	25, // 31: picket.peer.v1.Endpoint.answered:type_name -> google.protobuf.Duration
-	25, // 32: picket.peer.v1.Endpoint.round_trip:type_name -> google.protobuf.Duration
-	25, // 33: picket.peer.v1.Endpoint.failed:type_name -> google.protobuf.Duration
-	25, // 34: picket.peer.v1.WatchdogPolicy.real_timeout:type_name -> google.protobuf.Duration
-	25, // 35: picket.peer.v1.WatchdogPolicy.pet_delay:type_name -> google.protobuf.Duration
-	25, // 36: picket.peer.v1.WatchdogPolicy.shutdown_timeout:type_name -> google.protobuf.Duration
-	25, // 37: picket.peer.v1.PeerStatus.out_age:type_name -> google.protobuf.Duration
-	25, // 38: picket.peer.v1.PeerStatus.in_age:type_name -> google.protobuf.Duration
-	25, // 39: picket.peer.v1.PeerStatus.heard_us:type_name -> google.protobuf.Duration
-	25, // 40: picket.peer.v1.PeerStatus.since:type_name -> google.protobuf.Duration
-	19, // 41: picket.peer.v1.PeerStatus.pings:type_name -> picket.peer.v1.Pings
-	25, // 42: picket.peer.v1.PeerStatus.roll_age:type_name -> google.protobuf.Duration
-	25, // 43: picket.peer.v1.PeerStatus.reached:type_name -> google.protobuf.Duration
-	25, // 44: picket.peer.v1.Pings.p50:type_name -> google.protobuf.Duration
-	25, // 45: picket.peer.v1.Pings.p95:type_name -> google.protobuf.Duration
-	25, // 46: picket.peer.v1.Pings.p99:type_name -> google.protobuf.Duration
-	25, // 47: picket.peer.v1.Watchdog.timeout:type_name -> google.protobuf.Duration
-	25, // 48: picket.peer.v1.Watchdog.worst_pet_delay:type_name -> google.protobuf.Duration
-	25, // 49: picket.peer.v1.Watchdog.real_timeout:type_name -> google.protobuf.Duration
-	25, // 50: picket.peer.v1.Decision.age:type_name -> google.protobuf.Duration
-	25, // 51: picket.peer.v1.Decision.roll_age:type_name -> google.protobuf.Duration
-	25, // 52: picket.peer.v1.Decision.pet_left:type_name -> google.protobuf.Duration
-	24, // 53: picket.peer.v1.SelfTestReply.checks:type_name -> picket.peer.v1.Check
-	25, // 54: picket.peer.v1.SelfTestReply.timeout:type_name -> google.protobuf.Duration
-	25, // 55: picket.peer.v1.SelfTestReply.within:type_name -> google.protobuf.Duration
-	1,  // 56: picket.peer.v1.Peer.Heartbeat:input_type -> picket.peer.v1.HeartbeatRequest
-	1,  // 57: picket.peer.v1.Peer.Heartbeats:input_type -> picket.peer.v1.HeartbeatRequest
-	6,  // 58: picket.peer.v1.Peer.Statement:input_type -> picket.peer.v1.StatementRequest
-	11, // 59: picket.peer.v1.Admin.Status:input_type -> picket.peer.v1.StatusRequest
-	22, // 60: picket.peer.v1.Admin.SelfTest:input_type -> picket.peer.v1.SelfTestRequest
-	3,  // 61: picket.peer.v1.Peer.Heartbeat:output_type -> picket.peer.v1.HeartbeatReply
-	3,  // 62: picket.peer.v1.Peer.Heartbeats:output_type -> picket.peer.v1.HeartbeatReply
-	7,  // 63: picket.peer.v1.Peer.Statement:output_type -> picket.peer.v1.StatementReply
-	12, // 64: picket.peer.v1.Admin.Status:output_type -> picket.peer.v1.StatusReply
-	23, // 65: picket.peer.v1.Admin.SelfTest:output_type -> picket.peer.v1.SelfTestReply
-	61, // [61:66] is the sub-list for method output_type
-	56, // [56:61] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	28, // 1: picket.peer.v1.SelfTest.pet_age:type_name -> google.protobuf.Duration
+	7,  // 2: picket.peer.v1.HeartbeatReply.relay:type_name -> picket.peer.v1.Relay
+	28, // 3: picket.peer.v1.HeartbeatReply.heard_you:type_name -> google.protobuf.Duration
+	6,  // 4: picket.peer.v1.HeartbeatReply.silence:type_name -> picket.peer.v1.Silence
+	9,  // 5: picket.peer.v1.HeartbeatReply.statement:type_name -> picket.peer.v1.StatementReply
+	4,  // 6: picket.peer.v1.HeartbeatReply.view:type_name -> picket.peer.v1.View
+	5,  // 7: picket.peer.v1.View.sights:type_name -> picket.peer.v1.Sight
+	28, // 8: picket.peer.v1.Silence.lasted:type_name -> google.protobuf.Duration
+	28, // 9: picket.peer.v1.Silence.gap:type_name -> google.protobuf.Duration
+	10, // 10: picket.peer.v1.Relay.roll:type_name -> picket.peer.v1.Roll
+	28, // 11: picket.peer.v1.Relay.age:type_name -> google.protobuf.Duration
+	10, // 12: picket.peer.v1.StatementReply.roll:type_name -> picket.peer.v1.Roll
+	11, // 13: picket.peer.v1.Roll.epochs:type_name -> picket.peer.v1.Epoch
+	12, // 14: picket.peer.v1.Roll.entries:type_name -> picket.peer.v1.Entry
+	28, // 15: picket.peer.v1.Roll.poll_every:type_name -> google.protobuf.Duration
+	0,  // 16: picket.peer.v1.Entry.state:type_name -> picket.peer.v1.Entry.State
+	28, // 17: picket.peer.v1.StatusReply.pet_left:type_name -> google.protobuf.Duration
+	28, // 18: picket.peer.v1.StatusReply.roll_age:type_name -> google.protobuf.Duration
+	20, // 19: picket.peer.v1.StatusReply.peers:type_name -> picket.peer.v1.PeerStatus
+	22, // 20: picket.peer.v1.StatusReply.watchdog:type_name -> picket.peer.v1.Watchdog
+	19, // 21: picket.peer.v1.StatusReply.watchdog_policy:type_name -> picket.peer.v1.WatchdogPolicy
+	15, // 22: picket.peer.v1.StatusReply.promise:type_name -> picket.peer.v1.Promise
+	28, // 23: picket.peer.v1.StatusReply.reset_left:type_name -> google.protobuf.Duration
+	16, // 24: picket.peer.v1.StatusReply.endpoints:type_name -> picket.peer.v1.Endpoint
+	17, // 25: picket.peer.v1.StatusReply.quorums:type_name -> picket.peer.v1.Quorum
+	12, // 26: picket.peer.v1.StatusReply.entries:type_name -> picket.peer.v1.Entry
+	18, // 27: picket.peer.v1.StatusReply.conditions:type_name -> picket.peer.v1.Condition
+	28, // 28: picket.peer.v1.StatusReply.lost_after:type_name -> google.protobuf.Duration
+	23, // 29: picket.peer.v1.StatusReply.decisions:type_name -> picket.peer.v1.Decision
+	28, // 30: picket.peer.v1.Promise.roll_life:type_name -> google.protobuf.Duration
+	28, // 31: picket.peer.v1.Promise.pet_delay:type_name -> google.protobuf.Duration
+	28, // 32: picket.peer.v1.Promise.timeout:type_name -> google.protobuf.Duration
+	28, // 33: picket.peer.v1.Endpoint.answered:type_name -> google.protobuf.Duration
+	28, // 34: picket.peer.v1.Endpoint.round_trip:type_name -> google.protobuf.Duration
+	28, // 35: picket.peer.v1.Endpoint.failed:type_name -> google.protobuf.Duration
+	27, // 36: picket.peer.v1.Endpoint.reads:type_name -> picket.peer.v1.Endpoint.ReadsEntry
+	28, // 37: picket.peer.v1.WatchdogPolicy.real_timeout:type_name -> google.protobuf.Duration
+	28, // 38: picket.peer.v1.WatchdogPolicy.pet_delay:type_name -> google.protobuf.Duration
+	28, // 39: picket.peer.v1.WatchdogPolicy.shutdown_timeout:type_name -> google.protobuf.Duration
+	28, // 40: picket.peer.v1.PeerStatus.out_age:type_name -> google.protobuf.Duration
+	28, // 41: picket.peer.v1.PeerStatus.in_age:type_name -> google.protobuf.Duration
+	28, // 42: picket.peer.v1.PeerStatus.heard_us:type_name -> google.protobuf.Duration
+	28, // 43: picket.peer.v1.PeerStatus.since:type_name -> google.protobuf.Duration
+	21, // 44: picket.peer.v1.PeerStatus.pings:type_name -> picket.peer.v1.Pings
+	28, // 45: picket.peer.v1.PeerStatus.roll_age:type_name -> google.protobuf.Duration
+	28, // 46: picket.peer.v1.PeerStatus.reached:type_name -> google.protobuf.Duration
+	5,  // 47: picket.peer.v1.PeerStatus.sights:type_name -> picket.peer.v1.Sight
+	28, // 48: picket.peer.v1.Pings.p50:type_name -> google.protobuf.Duration
+	28, // 49: picket.peer.v1.Pings.p95:type_name -> google.protobuf.Duration
+	28, // 50: picket.peer.v1.Pings.p99:type_name -> google.protobuf.Duration
+	28, // 51: picket.peer.v1.Pings.all_trips:type_name -> google.protobuf.Duration
+	28, // 52: picket.peer.v1.Watchdog.timeout:type_name -> google.protobuf.Duration
+	28, // 53: picket.peer.v1.Watchdog.worst_pet_delay:type_name -> google.protobuf.Duration
+	28, // 54: picket.peer.v1.Watchdog.real_timeout:type_name -> google.protobuf.Duration
+	28, // 55: picket.peer.v1.Decision.age:type_name -> google.protobuf.Duration
+	28, // 56: picket.peer.v1.Decision.roll_age:type_name -> google.protobuf.Duration
+	28, // 57: picket.peer.v1.Decision.pet_left:type_name -> google.protobuf.Duration
+	26, // 58: picket.peer.v1.SelfTestReply.checks:type_name -> picket.peer.v1.Check
+	28, // 59: picket.peer.v1.SelfTestReply.timeout:type_name -> google.protobuf.Duration
+	28, // 60: picket.peer.v1.SelfTestReply.within:type_name -> google.protobuf.Duration
+	1,  // 61: picket.peer.v1.Peer.Heartbeat:input_type -> picket.peer.v1.HeartbeatRequest
+	1,  // 62: picket.peer.v1.Peer.Heartbeats:input_type -> picket.peer.v1.HeartbeatRequest
+	8,  // 63: picket.peer.v1.Peer.Statement:input_type -> picket.peer.v1.StatementRequest
+	13, // 64: picket.peer.v1.Admin.Status:input_type -> picket.peer.v1.StatusRequest
+	24, // 65: picket.peer.v1.Admin.SelfTest:input_type -> picket.peer.v1.SelfTestRequest
+	3,  // 66: picket.peer.v1.Peer.Heartbeat:output_type -> picket.peer.v1.HeartbeatReply
+	3,  // 67: picket.peer.v1.Peer.Heartbeats:output_type -> picket.peer.v1.HeartbeatReply
+	9,  // 68: picket.peer.v1.Peer.Statement:output_type -> picket.peer.v1.StatementReply
+	14, // 69: picket.peer.v1.Admin.Status:output_type -> picket.peer.v1.StatusReply
+	25, // 70: picket.peer.v1.Admin.SelfTest:output_type -> picket.peer.v1.SelfTestReply
+	66, // [66:71] is the sub-list for method output_type
+	61, // [61:66] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_peer_v1_peer_proto_init() }
@@ -2472,7 +2763,7 @@ func file_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_v1_peer_proto_rawDesc), len(file_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
