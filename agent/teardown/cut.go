@@ -50,7 +50,7 @@ func (h *host) cut(s *stack) []Step {
 	}
 	for _, d := range s.devices {
 		if d.Kind == Multipath && d.Queueing {
-			steps = append(steps, s.step(FailQueue, "without a path it would keep what is written, and hang every unmount (33)").on(d))
+			steps = append(steps, s.step(FailQueue, "without a path it would keep what is written, and hang every unmount").on(d))
 		}
 	}
 	return steps
@@ -61,9 +61,9 @@ func (h *host) cutOff(s *stack, d Device) []Step {
 	maps, direct := h.uses(d)
 	switch {
 	case d.Kind == ISCSI && !d.Cut:
-		return []Step{s.step(Offline, "cut first: unmounting, closing and killing write dirty pages back (26, 27)").on(d)}
+		return []Step{s.step(Offline, "cut first: unmounting, closing and killing write dirty pages back").on(d)}
 	case d.Kind == RBD && direct:
-		st := s.step(UnmapRBD, "cut first: unmapped by force, it drops what is dirty, and no request is in flight (26, 28)").on(d)
+		st := s.step(UnmapRBD, "cut first: unmapped by force, it drops what is dirty, and no request is in flight").on(d)
 		st.ID = d.ID
 		return []Step{st}
 	case d.Kind == RBD:
@@ -92,7 +92,7 @@ func (h *host) settle(s *stack) []Step {
 		if !h.unsettled(s, d) {
 			continue
 		}
-		why := "the fence at the storage ends its requests once the cluster is reached; no cut may begin before (29)"
+		why := "the fence at the storage ends its requests once the cluster is reached; no cut may begin before"
 		if !h.fenced(s, d) {
 			why = "nothing uses it: what is in flight is no write of this boot"
 		}

@@ -162,6 +162,9 @@ type Session struct {
 	// Boot says that firmware or the initial RAM disk made it, or that its node
 	// record's startup is onboot: it is the host's.
 	Boot bool
+	// Others are logical units that need the session and have no block device,
+	// such as a tape, for people.
+	Others []string
 }
 
 // A Record is what open-iscsi remembers of a target at one portal.

@@ -95,11 +95,11 @@ func (h *host) judgeCut(s *stack) {
 		case RBD:
 			if d.InFlight != 0 && !d.Cut && !h.cutAbove(d) && !h.mayWait(s, d) {
 				s.uncut = true
-				s.block("%s has requests in flight and no fence at the storage: they would be written once the cluster is reached (29)", d.Name)
+				s.block("%s has requests in flight and no fence at the storage: they would be written once the cluster is reached", d.Name)
 			}
 		case ISCSI:
 			if h.aim.SameBoot && h.servesHost(d.Session) {
-				s.block("session %s of %s serves a disk of the host, too (32)", d.Session, d.Name)
+				s.block("session %s of %s serves a disk of the host, too", d.Session, d.Name)
 			}
 		case KindUnknown, Disk, MD, DRBD, Other, Partition, Multipath, Crypt, LogicalVolume, Linear, Loop:
 		}

@@ -36,7 +36,7 @@ func (h *host) freeze() []Step {
 func (h *host) kill() []Step {
 	var steps []Step
 	for _, p := range h.doomed() {
-		st := p.by.step(Kill, "it holds the volume; what its end would write is cut off (27)")
+		st := p.by.step(Kill, "it holds the volume; what its end would write is cut off")
 		st.Pod, st.Cgroup = p.UID, p.Cgroup
 		steps = append(steps, st)
 		for _, s := range h.stacks {

@@ -38,7 +38,7 @@ func (h *host) unmount(s *stack) []Step {
 	for _, m := range h.remaining(s) {
 		why := "deepest first; never lazily, which only hides it"
 		if h.first(m) == 0 {
-			why = "another namespace holds it; found by its device number (37)"
+			why = "another namespace holds it; found by its device number"
 		}
 		steps = append(steps, h.at(s.step(Unmount, why), m))
 	}
@@ -111,7 +111,7 @@ func (h *host) release(s *stack) []Step {
 			}
 		case ISCSI:
 			if h.exclusive(h.session[d.Session]) == nil {
-				steps = append(steps, s.step(DeleteSCSI, "only this unit has moved: the session serves others, and stays (34)").on(d))
+				steps = append(steps, s.step(DeleteSCSI, "only this unit has moved: the session serves others, and stays").on(d))
 			}
 		case NBD:
 			steps = append(steps, s.step(UnmapNBD, "nothing uses it").on(d))

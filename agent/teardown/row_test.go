@@ -175,7 +175,7 @@ func TestScenarios(t *testing.T) {
 		},
 		{
 			name: "29 unreachable Ceph, requests in flight, no fence", aim: sameClean, state: Reset,
-			why: "rbd0 has requests in flight and no fence at the storage: they would be written once the cluster is reached (29)",
+			why: "rbd0 has requests in flight and no fence at the storage: they would be written once the cluster is reached",
 			shape: func(s *shape) {
 				s.volume(s.rbd(0, "a"), volumeShape{pv: "pv-a", moved: true})
 				s.dev("rbd0").InFlight = 1
@@ -183,7 +183,7 @@ func TestScenarios(t *testing.T) {
 		},
 		{
 			name: "29 whether requests are in flight cannot be read", aim: sameClean, state: Reset,
-			why: "rbd0 has requests in flight and no fence at the storage: they would be written once the cluster is reached (29)",
+			why: "rbd0 has requests in flight and no fence at the storage: they would be written once the cluster is reached",
 			shape: func(s *shape) {
 				s.volume(s.rbd(0, "a"), volumeShape{pv: "pv-a", moved: true})
 				s.dev("rbd0").InFlight = -1
@@ -191,7 +191,7 @@ func TestScenarios(t *testing.T) {
 		},
 		{
 			name: "29 the fence is of another driver's storage", aim: sameClean, state: Reset,
-			why: "rbd0 has requests in flight and no fence at the storage: they would be written once the cluster is reached (29)",
+			why: "rbd0 has requests in flight and no fence at the storage: they would be written once the cluster is reached",
 			shape: func(s *shape) {
 				s.volume(s.rbd(0, "a"), volumeShape{pv: "pv-a", driver: "other.example", moved: true})
 				s.dev("rbd0").InFlight = 1
@@ -232,7 +232,7 @@ func TestScenarios(t *testing.T) {
 		},
 		{
 			name: "32 root on iSCSI, its target shared with a volume", aim: sameClean, state: Reset,
-			why: "session 1 of sdb serves a disk of the host, too (32)",
+			why: "session 1 of sdb serves a disk of the host, too",
 			shape: func(s *shape) {
 				rootOnISCSI(s)
 				s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", moved: true})
@@ -279,6 +279,16 @@ func TestScenarios(t *testing.T) {
 				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "DeleteSCSI sdb", "Verify",
 				"Attest",
 			},
+		},
+		{
+			name: "34 the session of a tape", aim: newBoot, state: Work,
+			shape: func(s *shape) {
+				s.session("1", target, portalA)
+				s.inv.Sessions[0].Others = []string{"unit 3:0:0:4 (SCSI type 1)"}
+				s.standing["1"] = true
+				s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", bare: true, identity: Identity{WWID: "w1"}, moved: true})
+			},
+			steps: []string{"Offline sdb", "DeleteSCSI sdb", "Verify", "Attest"},
 		},
 		{
 			name: "34 shared session, requests in flight", aim: sameClean, state: Work,

@@ -33,7 +33,7 @@ func (h *host) setManual() []Step {
 // exclusive returns the stacks that the session serves, if all of them are torn
 // down, and nothing else that is known of it wants it.
 func (h *host) exclusive(session Session) []*stack {
-	if _, ok := h.session[session.ID]; !ok || session.Boot || slices.ContainsFunc(h.Records, func(r Record) bool {
+	if _, ok := h.session[session.ID]; !ok || session.Boot || len(session.Others) > 0 || slices.ContainsFunc(h.Records, func(r Record) bool {
 		return r.Target == session.Target && r.Startup != "automatic" && r.Startup != "manual"
 	}) {
 		return nil
@@ -89,7 +89,7 @@ func (h *host) settleShared(s *stack) []Step {
 	var steps []Step
 	for _, d := range h.leaves(s) {
 		if d.Kind == ISCSI && d.InFlight != 0 && h.exclusive(h.session[d.Session]) == nil && (h.aim.SameBoot || s.used()) {
-			steps = append(steps, s.step(Wait, "its requests in flight fail once the target is reached; its session serves others, and stays (34)").on(d))
+			steps = append(steps, s.step(Wait, "its requests in flight fail once the target is reached; its session serves others, and stays").on(d))
 		}
 	}
 	return steps

@@ -3,6 +3,7 @@ package teardown
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // An Item is a line of the tree of what the host has: an iSCSI session, a device
@@ -163,6 +164,8 @@ func (t treeOf) session(session Session) Item {
 		item.Owner, item.Why = OwnerHost, "a disk of the host comes over it"
 	case h.exclusive(session) != nil:
 		item.Standing, item.Why = Stale, "all that comes over it has moved"
+	case len(session.Others) > 0:
+		item.Why = "it serves " + strings.Join(session.Others, ", ") + ", too"
 	case item.Owner == OwnerKubernetes:
 		item.Why = "not all that comes over it is torn down"
 	default:

@@ -75,7 +75,10 @@ func TestReadFailsClosed(t *testing.T) {
 		}, "iSCSI session1", "no target", teardown.Number{}},
 		{"a session without a portal", func(tr tree) { tr.session(1, iqn, "", "") }, "portal of iSCSI session1", "no connection", teardown.Number{}},
 		{"vol_data.json is cut short", func(tr tree) { tr[staged+"/vol_data.json"] = `{"driverName":"rb` }, staged + "/vol_data.json", "unexpected end", teardown.Number{}},
-		{"vol_data.json is empty", func(tr tree) { tr[staged+"/vol_data.json"] = "" }, staged + "/vol_data.json", "no object", teardown.Number{}},
+		{"vol_data.json is empty, and its volume mounted", func(tr tree) {
+			tr["proc/1/task/1/mountinfo"] += "60 22 252:0 / " + staged + "/globalmount rw - ext4 /dev/rbd0 rw\n"
+			tr[staged+"/vol_data.json"] = ""
+		}, staged + "/vol_data.json", "empty", dev(252, 0)},
 		{"vol_data.json is null", func(tr tree) { tr[staged+"/vol_data.json"] = "null" }, staged + "/vol_data.json", "no object", teardown.Number{}},
 		{"vol_data.json names nothing", func(tr tree) { tr[staged+"/vol_data.json"] = "{}" }, staged + "/vol_data.json", "names no driver", teardown.Number{}},
 		{"vol_data.json is a pipe", func(tr tree) { tr[staged+"/vol_data.json"] = "PIPE" }, staged + "/vol_data.json", "no file", teardown.Number{}},
@@ -96,7 +99,6 @@ func TestReadFailsClosed(t *testing.T) {
 			tr["etc/fstab"] = "UUID=0b5e / ext4 defaults\n"
 		}, "UUID=0b5e of /etc/fstab", "no udev", teardown.Number{}},
 		{"udev's file", func(tr tree) { tr["run/udev/data/bx"] = "" }, "/run/udev/data/bx", "no device number", teardown.Number{}},
-		{"crypttab ends early", func(tr tree) { tr["etc/crypttab"] = "data\n" }, "/etc/crypttab", "ends early", teardown.Number{}},
 		{"a process outside of the PID namespace", func(tr tree) {
 			tr["sys/fs/cgroup/kubepods/pod"+podUID+"/cgroup.procs"] = "0\n"
 		}, "/sys/fs/cgroup/kubepods/pod" + podUID, "cannot be named", teardown.Number{}},

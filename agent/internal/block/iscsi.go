@@ -35,8 +35,8 @@ func (l *look) sessions(onboot map[string]bool) {
 		if s.Portal == "" {
 			l.note("portal of iSCSI "+name, errors.New("no connection has an address"))
 		}
+		s.Others = l.units(name, dir)
 		l.inv.Sessions = append(l.inv.Sessions, s)
-		l.units(name, dir)
 	}
 	slices.SortFunc(l.inv.Sessions, func(a, b teardown.Session) int { return compareNatural(a.ID, b.ID) })
 }
@@ -51,17 +51,17 @@ func (l *look) portal(dir string) string {
 	return net.JoinHostPort(address, port)
 }
 
-// units notes the logical units of a session that have no block device, and yet
-// need the session: a tape, or a disk whose device is on its way out. Units that
-// hold nothing, such as the controller that many targets have as number 0, do
-// not count.
-func (l *look) units(name, dir string) {
+// units returns the logical units of a session that need it without having a
+// block device, such as a tape. Of a disk the device is on its way in or out,
+// which is unknown for that long. Units that hold nothing, such as the controller
+// that many targets have as number 0, do not count.
+func (l *look) units(name, dir string) (others []string) {
 	base, err := filepath.EvalSymlinks(dir + "/device")
 	if err != nil {
 		if !gone(err) {
 			l.note("units of iSCSI "+name, err)
 		}
-		return
+		return nil
 	}
 	for _, target := range l.names(base) {
 		if !strings.HasPrefix(target, "target") {
@@ -70,16 +70,27 @@ func (l *look) units(name, dir string) {
 		for _, unit := range l.names(filepath.Join(base, target)) {
 			at := filepath.Join(base, target, unit)
 			kind, ok := l.attr(at + "/type")
-			if !address.MatchString(unit) || !ok || holdsNothing(kind) || exists(at+"/block") {
-				continue
+			switch {
+			case !address.MatchString(unit) || !ok || holdsNothing(kind) || exists(at+"/block"):
+			case isDisk(kind):
+				l.note(fmt.Sprintf("unit %s of iSCSI %s", unit, name), errors.New("it is a disk without a block device"))
+			default:
+				others = append(others, fmt.Sprintf("unit %s (SCSI type %s)", unit, kind))
 			}
-			l.note(fmt.Sprintf("unit %s of iSCSI %s", unit, name), errors.New("type "+kind+" without a block device"))
 		}
 	}
+	return others
 }
 
 // address is a SCSI address: host, channel, target, unit.
 var address = regexp.MustCompile(`^\d+:\d+:\d+:\d+$`)
+
+// isDisk reports whether a SCSI device type is one that gets a block device by
+// the kernel's driver for disks: a disk, a magneto-optical one, one of reduced
+// commands, or one of zones.
+func isDisk(kind string) bool {
+	return slices.Contains([]string{"0", "7", "14", "20"}, kind)
+}
 
 // holdsNothing reports whether a SCSI device type is that of a processor, a
 // storage array's controller, an enclosure, a well-known unit, or of none.

@@ -53,23 +53,6 @@ func behind(path string) (teardown.Number, error) {
 	return number(info.Rdevice), nil
 }
 
-// useNodes fills in which block devices are bound in all namespaces: raw block
-// volumes are device nodes of the host's /dev, mounted elsewhere.
-func (l *look) useNodes(nodes []node) {
-	for i, m := range l.inv.Mounts {
-		if m.FS != "devtmpfs" || m.Root == "/" {
-			continue
-		}
-		number, ok := numberByName(nodes, strings.TrimPrefix(m.Root, "/"))
-		if !ok { // perhaps a name that udev or a person has given it
-			if info, err := os.Stat(filepath.Join(l.host.Dev, m.Root)); err == nil {
-				number = blockNumber(info)
-			}
-		}
-		l.inv.Mounts[i].Node = number
-	}
-}
-
 // numberByName returns the number of the device that the kernel calls so.
 func numberByName(nodes []node, name string) (teardown.Number, bool) {
 	for _, n := range nodes {

@@ -42,6 +42,28 @@ func volume(f file) (teardown.Volume, error) {
 	return tridentVolume(f)
 }
 
+// blank reports whether a metadata file holds nothing: so a power cut leaves one
+// that was written just before.
+func blank(f file) bool {
+	return strings.HasSuffix(f.Path, ".json") && strings.Trim(string(f.Text), "\x00 \n") == ""
+}
+
+// noteBlank notes of a blank file the devices of what is mounted below its
+// directory. Where nothing is, it has nothing to tell that matters: no boot before
+// the power cut can have left a mount, and what came back by itself is told by
+// the PersistentVolumes.
+func (l *look) noteBlank(f file) {
+	dir := path.Dir(f.Path)
+	if path.Base(dir) == "data" {
+		dir = path.Dir(dir) // a raw block volume's, whose mounts lie beside it
+	}
+	for _, m := range l.inv.Mounts {
+		if m.Point == dir || strings.HasPrefix(m.Point, dir+"/") {
+			l.noteDevice(deviceOf(m), f.Path, errors.New("it is empty"))
+		}
+	}
+}
+
 // kubeletVolume reads the kubelet's vol_data.json.
 func kubeletVolume(f file) (teardown.Volume, error) {
 	v := teardown.Volume{File: f.Path, Dir: path.Dir(f.Path)}

@@ -16,6 +16,7 @@ const (
 	workMounts   = "mounts"
 	workCommands = "commands"
 	workLoops    = "loops"
+	workNodes    = "nodes"
 )
 
 // Probes returns what a child can do for an inventory: everything that reads
@@ -28,6 +29,7 @@ func Probes() map[string]child.Work {
 		workMounts:   work(readSpace),
 		workCommands: work(readCommands),
 		workLoops:    work(readLoops),
+		workNodes:    work(readNodes),
 	}
 }
 

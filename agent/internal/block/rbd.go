@@ -34,6 +34,7 @@ func (l *look) rbds(nodes []node) []node {
 			continue
 		}
 		// Its block device is gone already, and the mapping is not.
+		d.Cut = true
 		nodes = append(nodes, node{Device: d})
 	}
 	for i, n := range nodes {

@@ -33,6 +33,7 @@ func (r *Reader) Read(ctx context.Context) teardown.Inventory {
 	owner := l.pods()
 	tasks := l.tasks()
 	closed := l.spaces(tasks, owner)
+	r.statNodes(ctx, l)
 	l.useNodes(nodes)
 	loops := r.askLoops(ctx, l, nodes)
 	found := ask[filesAnswer](ctx, r, workFiles, l.filesRequest())
@@ -163,6 +164,8 @@ func (l *look) useFiles(files []file) {
 				continue
 			}
 			l.inv.Records = append(l.inv.Records, rec)
+		case strings.Contains(f.Path, "/kubernetes.io") && blank(f):
+			l.noteBlank(f)
 		case strings.Contains(f.Path, "/kubernetes.io") || strings.HasPrefix(f.Path, l.host.Trident+"/"):
 			v, err := volume(f)
 			if err != nil {

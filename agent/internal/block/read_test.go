@@ -359,14 +359,13 @@ func treeFixture() fixture {
 	f.tree[dir+"3:0:0:0/type"], f.tree[dir+"3:0:0:4/type"], f.tree[dir+"3:0:0:5/type"] = "12\n", "1\n", "0\n"
 	f.tree[dir+"power/control"] = "auto\n"
 	f.want.Devices = append([]teardown.Device{{Number: dev(8, 16), Name: "sdb", Kind: teardown.ISCSI, Session: "1", LUN: 2, WWID: "20025385b71b00a11"}}, f.want.Devices...)
-	f.want.Sessions = []teardown.Session{{ID: "1", Target: iqn, Portal: "192.0.2.10:3260"}}
+	f.want.Sessions = []teardown.Session{{ID: "1", Target: iqn, Portal: "192.0.2.10:3260", Others: []string{"unit 3:0:0:4 (SCSI type 1)"}}}
 	f.want.Volumes = []teardown.Volume{
 		{File: idle, Dir: idle, Identity: teardown.Identity{Target: "eui.02004567a425678d"}},
 		{File: point, Dir: point, PV: "pv-tree", Identity: teardown.Identity{Target: "iqn.2026-03.example:a-lun-1", LUN: 2}},
 	}
 	f.want.Unknown = []teardown.Unknown{
-		{What: "unit 3:0:0:4 of iSCSI session1", Why: "type 1 without a block device"},
-		{What: "unit 3:0:0:5 of iSCSI session1", Why: "type 0 without a block device"},
+		{What: "unit 3:0:0:5 of iSCSI session1", Why: "it is a disk without a block device"},
 	}
 	return f
 }
@@ -384,7 +383,7 @@ func clientFixture() fixture {
 		"sys/module/libceph/": "",
 	})
 	d := rbdDevice(2, "p", "i")
-	d.InFlight = -1
+	d.InFlight, d.Cut = -1, true
 	f.want.Devices = append([]teardown.Device{d}, f.want.Devices...)
 	f.want.Clients = []teardown.Client{d.Client, {Cluster: fsid, ID: 6000, Address: netip.MustParseAddr("198.51.100.4")}}
 	return f

@@ -151,7 +151,7 @@ func (e *Executor) act(ctx context.Context, s teardown.Step) error {
 		bound /= 2 // the kill completes it
 	default:
 	}
-	err := e.run.Do(ctx, workStep, bound, order{Config: e.config, Step: s}.wire(), nil)
+	err := e.run.Do(ctx, workStep, bound, order{Config: e.config, Step: s}, nil)
 	if s.Op == teardown.ShutDown && err != nil && !errors.Is(err, child.ErrStuck) {
 		return nil // it helps, and is not needed
 	}

@@ -178,7 +178,7 @@ func TestStepsDoWhatTheySayAndNothingElse(t *testing.T) {
 				}
 			}
 			c := writeHost(t, before)
-			err := child.New(child.Default()).Do(t.Context(), workStep, patient, order{c, tt.step}.wire(), nil)
+			err := child.New(child.Default()).Do(t.Context(), workStep, patient, order{c, tt.step}, nil)
 			if (tt.err == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("error = %v, want %q", err, tt.err)
 			}
@@ -202,7 +202,7 @@ func TestKillOneByOne(t *testing.T) {
 	before["sys/fs/cgroup/"+cgroup+"/cri-1/cgroup.procs"] = strconv.Itoa(victim.Process.Pid) + "\n"
 	c := writeHost(t, before)
 	step := teardown.Step{Op: teardown.Kill, Cgroup: cgroup}
-	err := child.New(child.Default()).Do(t.Context(), workStep, patient, order{c, step}.wire(), nil)
+	err := child.New(child.Default()).Do(t.Context(), workStep, patient, order{c, step}, nil)
 	if err != nil {
 		_ = victim.Process.Kill() // the test has failed already
 		t.Error(err)
@@ -261,7 +261,7 @@ func TestUnmountInAnotherNamespace(t *testing.T) {
 	c.Enter, c.Host = "", h
 	step := findMount(t, holder.Process.Pid, dir)
 	run := func(s teardown.Step) error {
-		return child.New(child.Default()).Do(t.Context(), workStep, patient, order{c, s}.wire(), nil)
+		return child.New(child.Default()).Do(t.Context(), workStep, patient, order{c, s}, nil)
 	}
 	other, wrong := step, step
 	other.Mount++

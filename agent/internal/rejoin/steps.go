@@ -20,38 +20,18 @@ const workStep = "step"
 
 // An order is what a child is to do.
 type order struct {
-	Config Config
-	Step   teardown.Step
-}
-
-// A wired order travels. A Step's own operation would do so by its name, which
-// people can read, and nothing else; the number hides it.
-type wired struct {
-	Config Config
-	Step   struct {
-		teardown.Step
-		Op int
-	}
-}
-
-func (o order) wire() (w wired) {
-	w.Config, w.Step.Step, w.Step.Op = o.Config, o.Step, int(o.Step.Op)
-	return w
-}
-
-func (w wired) order() order {
-	w.Step.Step.Op = teardown.Op(w.Step.Op)
-	return order{Config: w.Config, Step: w.Step.Step}
+	Config Config        `json:"config"`
+	Step   teardown.Step `json:"step"`
 }
 
 // Steps returns what a child can do for an Executor.
 func Steps() map[string]child.Work {
 	return map[string]child.Work{workStep: func(text json.RawMessage) (any, error) {
-		var w wired
-		if err := json.Unmarshal(text, &w); err != nil {
+		var o order
+		if err := json.Unmarshal(text, &o); err != nil {
 			return nil, err
 		}
-		return nil, w.order().do()
+		return nil, o.do()
 	}}
 }
 
