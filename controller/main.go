@@ -51,7 +51,7 @@ func main() {
 // options are the flags.
 type options struct {
 	kubeconfig, namespace, lease, identity string
-	address, domainLabel                   string
+	address, domainLabel, rackLabel        string
 	logLevel                               slog.Level
 }
 
@@ -84,6 +84,7 @@ and pods. Of several replicas one leads; a replica that loses the lease ends.`,
 	f.StringVar(&o.identity, "identity", "", "name of this replica in the lease; empty: host name and a random word")
 	f.StringVar(&o.address, "health-address", "", "where to serve /metrics, /healthz and /readyz; empty: nowhere")
 	f.StringVar(&o.domainLabel, "failure-domain-label", kube.DefaultDomainLabel, "node label whose value is the failure domain")
+	f.StringVar(&o.rackLabel, "rack-label", kube.DefaultRackLabel, "node label whose value names the rack, for people")
 	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	return c
 }
@@ -122,6 +123,7 @@ func run(ctx context.Context, o options) error {
 		Recorder:    events.NewRecorder(runtime.NewScheme(), corev1.EventSource{Component: "picket-controller"}),
 		Log:         log,
 		DomainLabel: o.domainLabel,
+		RackLabel:   o.rackLabel,
 		Now:         clock.Now,
 		Wall:        time.Now,
 	})

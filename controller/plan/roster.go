@@ -26,6 +26,9 @@ func (m *member) answers() bool {
 // witnesses.
 func (m *member) lonely() bool { return m.guard.Status.PeersLost && m.answers() }
 
+// peer is the node's agent as others must know it.
+func (m *member) peer() Peer { return m.guard.peer(m.Place) }
+
 // seat is the node as topology sees it.
 func (n *Node) seat() topology.Node {
 	return topology.Node{Name: n.Name, UID: n.UID, Domain: n.Domain, APIHost: n.ControlPlane}
@@ -103,7 +106,7 @@ func (r *roster) places(names []string) []int {
 func (r *roster) peers(places []int) []Peer {
 	var peers []Peer
 	for _, i := range places {
-		if p := r.members[i].guard.peer(); p.Fingerprint != "" {
+		if p := r.members[i].peer(); p.Fingerprint != "" {
 			peers = append(peers, p)
 		}
 	}
@@ -114,7 +117,7 @@ func (r *roster) peers(places []int) []Peer {
 // in each step, and makes no lists.
 func (r *roster) arePeers(places []int, peers []Peer) bool {
 	for _, i := range places {
-		p := r.members[i].guard.peer()
+		p := r.members[i].peer()
 		if p.Fingerprint == "" {
 			continue
 		}

@@ -29,7 +29,7 @@ func (p *step) guards() {
 		have := &m.guard.Spec
 		want := GuardSpec{
 			NodeUID: m.UID, Profile: p.w.Policy.Profile, ProbeEvery: probeEvery, Watchdog: p.w.Policy.Watchdog,
-			Unarmed: p.unarmed(&m.Node), FencedBoot: p.fencedBoot(m.Name),
+			Unarmed: p.unarmed(&m.Node), FencedBoot: p.fencedBoot(m.Name), Place: m.Place,
 		}
 		if m.guarded && want.sameTerms(have) && p.arePeers(p.neighbours[i], have.Neighbours) &&
 			p.arePeers(p.watchers[i], have.Callers) && slices.EqualFunc(witnesses, have.Witnesses, samePeer) {
@@ -71,17 +71,17 @@ func (p *step) fencedBoot(node string) string {
 // sameTerms reports whether s and t are equal but for the lists of agents.
 func (s *GuardSpec) sameTerms(t *GuardSpec) bool {
 	return s.NodeUID == t.NodeUID && s.Profile == t.Profile && s.ProbeEvery == t.ProbeEvery &&
-		s.Watchdog == t.Watchdog && s.Unarmed == t.Unarmed && s.FencedBoot == t.FencedBoot
+		s.Watchdog == t.Watchdog && s.Unarmed == t.Unarmed && s.FencedBoot == t.FencedBoot && s.Place == t.Place
 }
 
 // peer is the agent as others must know it; without a fingerprint it is not
 // known yet.
-func (g *Guard) peer() Peer {
-	return Peer{Node: g.Name, Addresses: g.Status.Addresses, Fingerprint: g.Status.Fingerprint}
+func (g *Guard) peer(at Place) Peer {
+	return Peer{Node: g.Name, Addresses: g.Status.Addresses, Fingerprint: g.Status.Fingerprint, Place: at}
 }
 
 func samePeer(a, b Peer) bool {
-	return a.Node == b.Node && a.Fingerprint == b.Fingerprint && slices.Equal(a.Addresses, b.Addresses)
+	return a.Node == b.Node && a.Fingerprint == b.Fingerprint && a.Place == b.Place && slices.Equal(a.Addresses, b.Addresses)
 }
 
 // witnesses returns the agents of all listed epochs, as far as they are known.
@@ -90,7 +90,7 @@ func (p *step) witnesses() []Peer {
 	peers := p.witnessed[:0]
 	for _, name := range p.w.Roll.Witnesses() {
 		g := p.w.Guards[name]
-		if a := g.peer(); a.Fingerprint != "" {
+		if a := g.peer(p.w.Nodes[name].Place); a.Fingerprint != "" {
 			peers = append(peers, a)
 		}
 	}

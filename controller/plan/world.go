@@ -66,9 +66,14 @@ type Node struct {
 	Fence        string // annotation: the fence that our taints belong to
 	OutOfService string // annotation: the fence whose out-of-service taint is ours
 	Domain       string
+	Place        Place
 	ControlPlane bool
 	Excluded     bool
 }
+
+// A Place is where a node stands, as its labels say it for people. The planner
+// only hands it on.
+type Place struct{ Zone, Rack string }
 
 // A Taint is a taint of a Node.
 type Taint struct{ Key, Value, Effect string }
@@ -91,6 +96,7 @@ type GuardSpec struct {
 	Watchdog   Watchdog
 	Unarmed    string
 	FencedBoot string
+	Place      Place
 }
 
 // Peer is another agent.
@@ -98,6 +104,7 @@ type Peer struct {
 	Node        string
 	Addresses   []string
 	Fingerprint string
+	Place       Place
 }
 
 // GuardStatus is the agent's word.

@@ -25,6 +25,8 @@ type Config struct {
 	Log      *slog.Logger
 	// DomainLabel is the label of a Node whose value is its failure domain.
 	DomainLabel string
+	// RackLabel is the label of a Node that names its rack, for people.
+	RackLabel string
 	// Now reads the clocks on which the planner waits, Wall that of people.
 	Now  func() timing.Instant
 	Wall func() time.Time
@@ -33,6 +35,12 @@ type Config struct {
 // DefaultDomainLabel is the label of a Node whose value is its failure domain,
 // where people name no other.
 const DefaultDomainLabel = corev1.LabelTopologyZone
+
+// DefaultRackLabel is the label of a Node whose value names its rack, where
+// people name no other. Kubernetes has none of its own.
+const DefaultRackLabel = "topology.kubernetes.io/rack"
+
+func (c Config) labels() labels { return labels{domain: c.DomainLabel, rack: c.RackLabel} }
 
 // An API is the planner's side of the Kubernetes API. World, ReadRoll and what
 // Do does with the Roll belong to one goroutine, which thus knows the order of
@@ -67,7 +75,7 @@ func New(cfg Config) *API {
 		chores: make(chan struct{}, 1),
 		world:  newWorld(),
 	}
-	a.nodes = newMirror(func(n *corev1.Node) node { return nodeOf(n, cfg.DomainLabel) }, sameNode, stripNode, a.urge)
+	a.nodes = newMirror(func(n *corev1.Node) node { return nodeOf(n, cfg.labels()) }, sameNode, stripNode, a.urge)
 	a.guards = newMirror(guardOf, sameGuard, stripGuard, a.urge)
 	a.fences = newMirror(agedFence, func(x, y fence) bool { return x.Version == y.Version }, stripFence, a.urgeBoth)
 	a.policies = newMirror(func(*v1alpha1.FencingPolicy) struct{} { return struct{}{} },

@@ -71,6 +71,7 @@ func guardSpecOf(s v1alpha1.NodeGuardSpec) plan.GuardSpec {
 		Watchdog:   watchdogOf(s.Watchdog),
 		Unarmed:    s.Unarmed,
 		FencedBoot: s.FencedBoot,
+		Place:      plan.Place{Zone: s.Zone, Rack: s.Rack},
 	}
 }
 
@@ -86,6 +87,8 @@ func apiGuardSpec(s plan.GuardSpec) v1alpha1.NodeGuardSpec {
 		Watchdog:   apiWatchdog(s.Watchdog),
 		Unarmed:    s.Unarmed,
 		FencedBoot: s.FencedBoot,
+		Zone:       s.Place.Zone,
+		Rack:       s.Place.Rack,
 	}
 }
 
@@ -115,7 +118,9 @@ func apiWatchdog(w plan.Watchdog) v1alpha1.WatchdogPolicy {
 func peersOf(peers []v1alpha1.Peer) []plan.Peer {
 	var list []plan.Peer
 	for _, p := range peers {
-		list = append(list, plan.Peer{Node: p.Node, Addresses: clone(p.Addresses), Fingerprint: p.Fingerprint})
+		list = append(list, plan.Peer{
+			Node: p.Node, Addresses: clone(p.Addresses), Fingerprint: p.Fingerprint, Place: plan.Place{Zone: p.Zone, Rack: p.Rack},
+		})
 	}
 	return list
 }
@@ -123,7 +128,9 @@ func peersOf(peers []v1alpha1.Peer) []plan.Peer {
 func apiPeers(peers []plan.Peer) []v1alpha1.Peer {
 	var list []v1alpha1.Peer
 	for _, p := range peers {
-		list = append(list, v1alpha1.Peer{Node: p.Node, Addresses: clone(p.Addresses), Fingerprint: p.Fingerprint})
+		list = append(list, v1alpha1.Peer{
+			Node: p.Node, Addresses: clone(p.Addresses), Fingerprint: p.Fingerprint, Zone: p.Place.Zone, Rack: p.Place.Rack,
+		})
 	}
 	return list
 }

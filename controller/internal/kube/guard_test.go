@@ -68,11 +68,12 @@ func TestGuardSpecSurvivesTheAPI(t *testing.T) {
 	for name, want := range map[string]plan.GuardSpec{
 		"everything": {
 			NodeUID:    "uid",
-			Neighbours: []plan.Peer{{Node: "b", Addresses: []string{"10.0.0.2:1", "[fd::2]:1"}, Fingerprint: "aa"}},
+			Neighbours: []plan.Peer{{Node: "b", Addresses: []string{"10.0.0.2:1", "[fd::2]:1"}, Fingerprint: "aa", Place: plan.Place{Zone: "z1", Rack: "r1"}}},
 			Witnesses:  []plan.Peer{{Node: "c", Addresses: nil, Fingerprint: "bb"}},
 			Callers:    []plan.Peer{{Node: "d", Addresses: []string{"10.0.0.4:1"}, Fingerprint: "cc"}},
 			Profile:    timing.Fast(), ProbeEvery: 640 * time.Millisecond, Unarmed: "Observe", FencedBoot: "old",
 			Watchdog: plan.Watchdog{PreferSoftdog: true, Device: "watchdog1", TakeOver: true, AcceptVM: true},
+			Place:    plan.Place{Zone: "z2", Rack: "r2"},
 		},
 		"as little as possible": {NodeUID: "uid", Profile: timing.Standard(), ProbeEvery: 2 * time.Second},
 	} {

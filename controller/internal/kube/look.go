@@ -21,7 +21,7 @@ func (a *API) look(ctx context.Context, x plan.Look) (plan.Saw, error) {
 	n, err := a.getNode(ctx, x.Node)
 	switch {
 	case err == nil:
-		saw.Node = new(nodeOf(n, a.cfg.DomainLabel).Node)
+		saw.Node = new(nodeOf(n, a.cfg.labels()).Node)
 		a.nodes.learn(n)
 	case !gone(err):
 		return saw, fmt.Errorf("look at node %s: %w", x.Node, err)

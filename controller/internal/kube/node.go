@@ -53,13 +53,15 @@ func stripNode(n *corev1.Node) *corev1.Node {
 	return s
 }
 
-// nodeOf returns what the planner knows of a Node. Its failure domain is the
-// value of domainLabel.
+// A labels says which labels of a Node name its failure domain and its rack.
+type labels struct{ domain, rack string }
+
+// nodeOf returns what the planner knows of a Node.
 //
 // Heartbeat is that of the Ready condition alone: only the kubelet writes it,
 // while other conditions may come from controllers that run elsewhere. The node
 // lifecycle controller changes the condition's status and leaves the heartbeat.
-func nodeOf(n *corev1.Node, domainLabel string) node {
+func nodeOf(n *corev1.Node, by labels) node {
 	v := node{Node: plan.Node{
 		Name:         n.Name,
 		UID:          string(n.UID),
@@ -69,7 +71,8 @@ func nodeOf(n *corev1.Node, domainLabel string) node {
 		SystemUUID:   n.Status.NodeInfo.SystemUUID,
 		Fence:        n.Annotations[AnnotationFence],
 		OutOfService: n.Annotations[AnnotationOutOfService],
-		Domain:       n.Labels[domainLabel],
+		Domain:       n.Labels[by.domain],
+		Place:        plan.Place{Zone: n.Labels[corev1.LabelTopologyZone], Rack: n.Labels[by.rack]},
 		Excluded:     n.Labels[labelExclude] == "true" || n.Labels[labelExcludeMedik8s] == "true",
 	}}
 	_, v.ControlPlane = n.Labels[labelControlPlane]

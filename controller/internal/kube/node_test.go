@@ -11,6 +11,9 @@ import (
 	"github.com/picket-dev/picket/controller/plan"
 )
 
+// byDefault are the labels of a Node where people name no others.
+var byDefault = labels{domain: DefaultDomainLabel, rack: DefaultRackLabel}
+
 func aNode(change func(*corev1.Node)) *corev1.Node {
 	n := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
@@ -39,7 +42,7 @@ func aNode(change func(*corev1.Node)) *corev1.Node {
 func theNode(change func(*plan.Node)) plan.Node {
 	n := plan.Node{
 		Name: "a", UID: "uid-a", Version: "7", Boot: "boot", MachineID: "machine", SystemUUID: "system",
-		Ready: true, Heartbeat: "2026-01-02T03:04:05Z", Domain: "z1",
+		Ready: true, Heartbeat: "2026-01-02T03:04:05Z", Domain: "z1", Place: plan.Place{Zone: "z1"},
 	}
 	if change != nil {
 		change(&n)
@@ -75,6 +78,14 @@ func TestNodeOf(t *testing.T) {
 			func(n *corev1.Node) { n.Labels["remediation.medik8s.io/exclude-from-remediation"] = "true" },
 			func(n *plan.Node) { n.Excluded = true }, time.Time{},
 		},
+		"in a rack": {
+			func(n *corev1.Node) { n.Labels[DefaultRackLabel] = "r7" },
+			func(n *plan.Node) { n.Place.Rack = "r7" }, time.Time{},
+		},
+		"in no zone": {
+			func(n *corev1.Node) { n.Labels = nil },
+			func(n *plan.Node) { n.Domain, n.Place = "", plan.Place{} }, time.Time{},
+		},
 		"not excluded": {
 			func(n *corev1.Node) { n.Labels["picket.dev/exclude"] = "false" }, nil, time.Time{},
 		},
@@ -93,11 +104,11 @@ func TestNodeOf(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := aNode(test.change)
-			got := nodeOf(n, DefaultDomainLabel)
+			got := nodeOf(n, byDefault)
 			if diff := cmp.Diff(node{theNode(test.want), test.notReady}, got, cmp.AllowUnexported(node{})); diff != "" {
 				t.Error(diff)
 			}
-			if diff := cmp.Diff(got, nodeOf(stripNode(n), DefaultDomainLabel), cmp.AllowUnexported(node{})); diff != "" {
+			if diff := cmp.Diff(got, nodeOf(stripNode(n), byDefault), cmp.AllowUnexported(node{})); diff != "" {
 				t.Errorf("stripping loses something:\n%s", diff)
 			}
 			if s := stripNode(n); s.Status.Images != nil || s.Annotations["somebody/else"] != "" {
@@ -108,15 +119,15 @@ func TestNodeOf(t *testing.T) {
 }
 
 func TestHeartbeatsDoNotUrge(t *testing.T) {
-	a := nodeOf(aNode(nil), DefaultDomainLabel)
+	a := nodeOf(aNode(nil), byDefault)
 	beat := nodeOf(aNode(func(n *corev1.Node) {
 		n.ResourceVersion = "8"
 		n.Status.Conditions[1].LastHeartbeatTime = metav1.NewTime(wall.Add(10 * time.Second))
-	}), DefaultDomainLabel)
+	}), byDefault)
 	if !sameNode(a, beat) {
 		t.Error("a heartbeat alone urges a plan")
 	}
-	rebooted := nodeOf(aNode(func(n *corev1.Node) { n.Status.NodeInfo.BootID = "next" }), DefaultDomainLabel)
+	rebooted := nodeOf(aNode(func(n *corev1.Node) { n.Status.NodeInfo.BootID = "next" }), byDefault)
 	if sameNode(a, rebooted) {
 		t.Error("a new boot urges no plan")
 	}

@@ -91,7 +91,7 @@ func newAPI(t *testing.T) (*API, *standIn, *record.FakeRecorder) {
 	events := record.NewFakeRecorder(100)
 	return New(Config{
 		Kube: kube, Picket: picket, Recorder: events, Log: slog.New(slog.DiscardHandler),
-		DomainLabel: DefaultDomainLabel, Now: s.clock.now, Wall: func() time.Time { return wall },
+		DomainLabel: DefaultDomainLabel, RackLabel: DefaultRackLabel, Now: s.clock.now, Wall: func() time.Time { return wall },
 	}), s, events
 }
 

@@ -65,6 +65,12 @@ type NodeGuardSpec struct {
 	// volumes have moved. An agent that runs in this boot must not go on.
 	// +optional
 	FencedBoot string `json:"fencedBoot,omitempty"`
+	// Zone and Rack say what fails together with this node, by its Node's labels:
+	// for people.
+	// +optional
+	Zone string `json:"zone,omitempty"`
+	// +optional
+	Rack string `json:"rack,omitempty"`
 }
 
 // Peer is another node's agent, as the controller hands it on.
@@ -78,6 +84,12 @@ type Peer struct {
 	// Fingerprint is the SHA-256 of the agent's public key (SPKI), in hex.
 	// +optional
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// Zone and Rack say what fails together with the node, by its Node's labels:
+	// for people.
+	// +optional
+	Zone string `json:"zone,omitempty"`
+	// +optional
+	Rack string `json:"rack,omitempty"`
 }
 
 // NodeGuardStatus is what an agent says about its node. It is written on
