@@ -91,7 +91,19 @@ func (p *step) identify(f *Fence) {
 	}
 	*st = FenceStatus{Node: n.Name, NodeUID: n.UID, Boot: n.Boot, MachineID: n.MachineID, SystemUUID: n.SystemUUID}
 	p.attempt(f)
-	st.enter(Pending, f.rule(), "asked for: %s", f.Reason)
+	st.enter(Pending, f.rule(), "%s", p.grounds(f))
+}
+
+// grounds says what the fence was asked for: its own timeline must know, since
+// nobody keeps the events for long.
+func (p *step) grounds(f *Fence) string {
+	switch m := p.member(f.Node); {
+	case f.Reason == PeersLost && len(m.verdict.accuse) > 0:
+		return fmt.Sprintf("reported lost by %v", m.verdict.accuse)
+	case f.Reason == KubeletSilent && m.NotReadyFor > 0:
+		return fmt.Sprintf("kubelet NotReady for %v", m.NotReadyFor)
+	}
+	return fmt.Sprintf("asked for: %s", f.Reason)
 }
 
 const nothingLeft = "the Roll lists nothing that it could go on for"

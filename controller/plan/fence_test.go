@@ -61,6 +61,10 @@ func TestC1toC8_PowerCut(t *testing.T) {
 			if d := cmp.Diff(want, c.script); d != "" {
 				t.Error(d)
 			}
+			first := plan.Step{Rule: plan.C1, What: "reported lost by [n1 n3 n4 n5]"}
+			if got := c.listFences()[0].Status.Steps[0]; got != first {
+				t.Errorf("the timeline begins with %v, want %v", got, first)
+			}
 		})
 	}
 }

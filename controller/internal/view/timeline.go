@@ -138,12 +138,8 @@ func (v *Timeline) judge(s *Snapshot, f *v1alpha1.NodeFence) {
 	if f.Spec.Proof != nil {
 		v.Evidence = append(v.Evidence, fmt.Sprintf("%s says that boot %s is dead: %s", f.Spec.Proof.By, short(f.Spec.Proof.BootID), f.Spec.Proof.Kind))
 	}
-	told := false
-	for _, e := range v.Steps {
-		if e.Event == v.Reason {
-			v.Evidence = append(v.Evidence, strings.TrimSuffix(e.What, ": opening a fence"))
-			told = true
-		}
+	if steps := f.Status.Timeline; len(steps) > 0 && (v.Reason == v1alpha1.ReasonPeersLost || v.Reason == v1alpha1.ReasonKubeletSilent) {
+		v.Evidence = append(v.Evidence, steps[0].What)
 	}
 	if Open(f) {
 		v.Evidence = append(v.Evidence, s.accusers(v.Node)...)
@@ -152,8 +148,6 @@ func (v *Timeline) judge(s *Snapshot, f *v1alpha1.NodeFence) {
 			v.health = Counting
 		}
 		v.Next = s.next(f)
-	} else if !told && v.Reason == v1alpha1.ReasonPeersLost {
-		v.Evidence = append(v.Evidence, "who reported it lost is no longer known: Kubernetes keeps events for an hour")
 	}
 	if acks, _ := s.acks(f); f.Status.Phase == v1alpha1.FenceWithheld && acks != "" {
 		v.Evidence = append(v.Evidence, acks)
@@ -289,9 +283,11 @@ func when(e *corev1.Event) time.Time {
 // repeats reports whether events of the reason say what a step of the NodeFence
 // says.
 func repeats(reason string) bool {
-	return slices.Contains([]v1alpha1.NodeFencePhase{
-		v1alpha1.FenceFenced, v1alpha1.FenceDetached, v1alpha1.FenceRecovered, v1alpha1.FenceRefuted, v1alpha1.FencePending,
-	}, v1alpha1.NodeFencePhase(reason))
+	return slices.Contains([]string{
+		v1alpha1.ReasonPeersLost, v1alpha1.ReasonKubeletSilent,
+		string(v1alpha1.FenceFenced), string(v1alpha1.FenceDetached), string(v1alpha1.FenceRecovered),
+		string(v1alpha1.FenceRefuted), string(v1alpha1.FencePending),
+	}, reason)
 }
 
 // count sorts the steps, and counts their seconds. Events come first in their
