@@ -159,22 +159,39 @@ func (f watchdogFlags) show(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
+// choose looks at the host's watchdogs and chooses as the agent would. A record of
+// self-tests that cannot be read hides nothing else.
+func (f watchdogFlags) choose(prefer watchdog.Preference) (watchdog.Choice, []watchdog.Verdict, tests, error) {
+	candidates, err := watchdog.List(watchdog.Roots{
+		Sys: filepath.Join(f.root, "sys"), Dev: filepath.Join(f.root, "dev"), Proc: filepath.Join(f.root, "proc"),
+	})
+	if err != nil {
+		return watchdog.Choice{}, nil, tests{}, err
+	}
+	h := host.Config{Root: f.root, State: daemon.Default().State}
+	record, broken := host.NewDisk[watchdog.Record](h, watchdog.RecordFile).Load()
+	record.Apply(candidates, host.KernelRelease(h))
+	choice, verdicts := watchdog.Choose(candidates, prefer)
+	return choice, verdicts, tests{record, broken}, nil
+}
+
+// tests is what self-tests left, or why that cannot be read.
+type tests struct {
+	record watchdog.Record
+	broken error
+}
+
 // report looks at the host's watchdogs.
 func (f watchdogFlags) report(ctx context.Context) (watchdogReport, error) {
 	prefer, policy, err := f.preference(ctx)
 	if err != nil {
 		return watchdogReport{}, err
 	}
-	candidates, err := watchdog.List(watchdog.Roots{
-		Sys: filepath.Join(f.root, "sys"), Dev: filepath.Join(f.root, "dev"), Proc: filepath.Join(f.root, "proc"),
-	})
+	choice, verdicts, tested, err := f.choose(prefer)
 	if err != nil {
 		return watchdogReport{}, err
 	}
-	h := host.Config{Root: f.root, State: daemon.Default().State}
-	record, broken := host.NewDisk[watchdog.Record](h, watchdog.RecordFile).Load()
-	record.Apply(candidates, host.KernelRelease(h))
-	choice, verdicts := watchdog.Choose(candidates, prefer)
+	record, broken := tested.record, tested.broken
 	r := watchdogReport{
 		Chosen: choice.Name, LoadSoftdog: choice.LoadSoftdog, TakeOver: choice.TakeOver, Why: choice.Why,
 		Devices: []watchdogDevice{}, SelfTest: record.Last, Policy: policy,
