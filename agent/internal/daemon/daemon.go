@@ -44,6 +44,7 @@ type Daemon struct {
 	journal    *journal
 	tests      *tester
 	seen       ledger
+	published  published
 
 	events    chan decide.Event
 	statuses  mailbox[decide.Status]
@@ -175,6 +176,7 @@ func (d *Daemon) loop(ctx, work context.Context) {
 
 func (d *Daemon) step(e decide.Event) decide.Verdict {
 	before := d.verdict.Load()
+	d.published.hear(e, before)
 	now := clock.Now()
 	v := d.core.Step(now, e)
 	d.verdict.Store(&v)
@@ -230,7 +232,7 @@ func (d *Daemon) charge(v decide.Verdict) bool {
 
 // answer tells the peer server what to say from now on.
 func (d *Daemon) answer(v decide.Verdict) {
-	a := peer.Answers{Best: v.Relay, Own: v.Memory.Roll, RelayFor: d.profile().RollLife}
+	a := peer.Answers{Best: v.Relay, Own: v.Memory.Roll, RelayFor: d.profile().RollLife, Lost: v.Status.Lost}
 	if !reflect.DeepEqual(a, d.answered) {
 		d.server.SetAnswers(a)
 		d.answered = a

@@ -61,7 +61,7 @@ func peersOf(s v1alpha1.NodeGuardSpec) peer.Peers {
 	convert := func(from []v1alpha1.Peer) []peer.Peer {
 		var to []peer.Peer
 		for _, p := range from {
-			to = append(to, peer.Peer{Node: p.Node, Addresses: p.Addresses, Fingerprint: p.Fingerprint})
+			to = append(to, peer.Peer{Node: p.Node, Addresses: p.Addresses, Fingerprint: p.Fingerprint, Zone: p.Zone, Rack: p.Rack})
 		}
 		return to
 	}

@@ -22,6 +22,11 @@ type ledger struct {
 // A trace is what is known of one peer. All instants are on this host's clocks.
 type trace struct {
 	pings window
+	all   pings
+	// view is how it sees its own neighbours, by its last word about that, and
+	// path the address from which its last answer came.
+	view []peer.Sight
+	path string
 	// first and last bound the time in which it answered without a silence that
 	// counts as lost.
 	first, last timing.Instant
@@ -33,13 +38,24 @@ type trace struct {
 	err         string
 }
 
+// Pings are all that went to one peer since it became one.
+type pings struct {
+	sent, lost uint64
+	trips      time.Duration // the sum of those that were answered
+}
+
 // A contact is how an API endpoint fared with the questions for the Roll.
 type contact struct {
 	answered timing.Instant // when the last answered question was sent
 	took     time.Duration
 	failed   timing.Instant
 	err      string
+	reads    reads
 }
+
+// Reads count the questions for the Roll by what came of them: the Roll, no
+// answer, an answer that is no Roll, or that there is none.
+type reads struct{ ok, unreachable, refused, missing uint64 }
 
 // beat enters a ping's outcome. A neighbour that was silent for lostAfter began
 // anew with its next answer.
@@ -47,13 +63,19 @@ func (l *ledger) beat(b peer.Beat, now timing.Instant, lostAfter time.Duration) 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.trace(b.Node)
+	t.all.sent++
 	if b.Err != nil {
 		t.pings.add(unanswered)
+		t.all.lost++
 		t.err = b.Err.Error()
 		return
 	}
 	t.pings.add(b.Reply.RTT)
-	t.err = ""
+	t.all.trips += b.Reply.RTT
+	t.err, t.path = "", b.Reply.From
+	if b.Reply.View != nil {
+		t.view = b.Reply.View
+	}
 	if t.last.IsZero() || t.last.Age(now) > lostAfter {
 		t.first = now
 	}
@@ -83,12 +105,30 @@ func (l *ledger) reading(r kube.Reading, now timing.Instant) {
 		l.api = make(map[string]contact)
 	}
 	c := l.api[r.Endpoint]
+	c.reads.count(r.Err)
 	if r.Err != nil {
 		c.failed, c.err = now, r.Err.Error()
 	} else {
 		c.answered, c.took = r.Sent, r.Sent.Age(now)
 	}
 	l.api[r.Endpoint] = c
+}
+
+// count counts one question. One that nobody waited for any more tells nothing.
+func (r *reads) count(err error) {
+	if err == nil {
+		r.ok++
+		return
+	}
+	switch kube.KindOf(err) {
+	case kube.NoContact:
+		r.unreachable++
+	case kube.Contact:
+		r.refused++
+	case kube.NotFound:
+		r.missing++
+	case kube.Unknown:
+	}
 }
 
 // keep forgets all peers but these.

@@ -31,7 +31,7 @@ func seconds(s float64) *durationpb.Duration {
 // answer is an answer at that second, half a second after its ping.
 func answer(l *ledger, at float64) {
 	l.beat(peer.Beat{Node: "n2", Reply: peer.Reply{
-		Sent: second(at - 0.5), Node: "n2", Boot: "b2", RTT: time.Second / 2, HeardYou: second(at - 1),
+		Sent: second(at - 0.5), Node: "n2", Boot: "b2", RTT: time.Second / 2, HeardYou: second(at - 1), From: "10.1.0.2:9735",
 		Relay: &roll.Held{Roll: roll.Roll{Serial: 7}, Sent: second(at - 2)},
 	}}, second(at), silence)
 }
@@ -45,12 +45,27 @@ func TestTheLedgerSaysHowAPeerIs(t *testing.T) {
 		half := seconds(0.5)
 		return &peerv1.PeerStatus{
 			HeardUs: seconds(2), Since: seconds(since), BootId: "b2", Error: message, Reached: seconds(1),
-			RollAge: seconds(3), RollSerial: 7,
-			Pings: &peerv1.Pings{Sent: sent, Lost: lost, P50: half, P95: half, P99: half},
+			RollAge: seconds(3), RollSerial: 7, Path: "10.1.0.2:9735",
+			Pings: &peerv1.Pings{
+				Sent: sent, Lost: lost, P50: half, P95: half, P99: half,
+				AllSent: uint64(sent), AllLost: uint64(lost), AllTrips: seconds(float64(sent-lost) / 2),
+			},
 		}
 	}
 	lost := answering(2, 2, 1, "no route to host")
 	lost.Lost, lost.Reached, lost.HeardUs, lost.RollAge = true, seconds(2), seconds(3), seconds(4)
+	seeing := func(lost bool) *peerv1.PeerStatus {
+		s := answering(1, 2, 0, "")
+		s.Sights = []*peerv1.Sight{{Node: "n3", Lost: lost, Zone: "z1", Rack: "r1", Address: "10.0.0.3:9735"}}
+		return s
+	}
+	view := func(l *ledger, sights ...peer.Sight) {
+		l.beat(peer.Beat{Node: "n2", Reply: peer.Reply{Node: "n2", RTT: time.Second / 2, View: sights}}, second(10), silence)
+	}
+	n3 := peer.Sight{Node: "n3", Zone: "z1", Rack: "r1", Address: "10.0.0.3:9735"}
+	n3Lost := n3
+	n3Lost.Lost = true
+	blind := answering(1, 2, 0, "")
 	tests := []struct {
 		name string
 		lost bool
@@ -65,6 +80,13 @@ func TestTheLedgerSaysHowAPeerIs(t *testing.T) {
 		{"lost", true, func(l *ledger) { answer(l, 9); miss(l, 10) }, lost},
 		{"a witness only", false, func(l *ledger) { l.testimony(peer.Testimony{Witness: "n2"}, second(9)) }, &peerv1.PeerStatus{Reached: seconds(2)}},
 		{"a witness that fails", false, func(l *ledger) { l.testimony(peer.Testimony{Witness: "n2", Err: errors.New("x")}, second(9)) }, &peerv1.PeerStatus{}},
+		{"its view stays until it says another", false, func(l *ledger) { view(l, n3Lost); answer(l, 10) }, seeing(true)},
+		{"another view", false, func(l *ledger) { view(l, n3Lost); view(l, n3); answer(l, 10) }, func() *peerv1.PeerStatus {
+			s := seeing(false)
+			s.Pings.Sent, s.Pings.AllSent, s.Pings.AllTrips = 3, 3, seconds(1.5)
+			return s
+		}()},
+		{"a view of nobody", false, func(l *ledger) { view(l, []peer.Sight{}...); answer(l, 10) }, blind},
 		{"no neighbour any more", false, func(l *ledger) {
 			answer(l, 10)
 			l.keep(peer.Peers{Neighbours: []peer.Peer{{Node: "n3"}}})
@@ -90,13 +112,26 @@ func TestTheLedgerSaysHowAPeerIs(t *testing.T) {
 func TestTheLedgerKnowsEachEndpoint(t *testing.T) {
 	var l ledger
 	l.reading(kube.Reading{Endpoint: "https://a", Sent: second(1)}, second(1.5))
-	l.reading(kube.Reading{Endpoint: "https://b", Sent: second(2), Err: errors.New("refused")}, second(2.5))
-	l.reading(kube.Reading{Endpoint: "https://a", Sent: second(3), Err: errors.New("timed out")}, second(4))
-	want := map[string]contact{
-		"https://a": {answered: second(1), took: time.Second / 2, failed: second(4), err: "timed out"},
-		"https://b": {failed: second(2.5), err: "refused"},
+	fail := func(endpoint string, kind kube.Kind, message string, sent float64) {
+		l.reading(kube.Reading{Endpoint: endpoint, Sent: second(sent), Err: &kube.Failure{
+			Endpoint: endpoint, Do: "read roll", Kind: kind, Err: errors.New(message),
+		}}, second(sent+0.5))
 	}
-	if d := cmp.Diff(want, l.contacts(), cmp.AllowUnexported(contact{})); d != "" {
+	fail("https://b", kube.Contact, "forbidden", 1.8)
+	fail("https://b", kube.NotFound, "no such kind", 1.9)
+	fail("https://b", kube.NoContact, "refused", 2)
+	fail("https://a", kube.Unknown, "gave up", 2.5)
+	fail("https://a", kube.NoContact, "timed out", 3)
+	want := map[string]contact{
+		"https://a": {
+			answered: second(1), took: time.Second / 2, failed: second(3.5), err: "read roll at https://a: timed out",
+			reads: reads{ok: 1, unreachable: 1},
+		},
+		"https://b": {
+			failed: second(2.5), err: "read roll at https://b: refused", reads: reads{unreachable: 1, refused: 1, missing: 1},
+		},
+	}
+	if d := cmp.Diff(want, l.contacts(), cmp.AllowUnexported(contact{}, reads{})); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }

@@ -23,7 +23,7 @@ func (a *admin) peers(now timing.Instant) []*peerv1.PeerStatus {
 	all := make(map[string]*peerv1.PeerStatus)
 	at := func(p v1alpha1.Peer) *peerv1.PeerStatus {
 		if all[p.Node] == nil {
-			all[p.Node] = &peerv1.PeerStatus{Node: p.Node, Addresses: p.Addresses}
+			all[p.Node] = &peerv1.PeerStatus{Node: p.Node, Addresses: p.Addresses, Zone: p.Zone, Rack: p.Rack}
 		}
 		return all[p.Node]
 	}
@@ -62,7 +62,10 @@ func (a *admin) peers(now timing.Instant) []*peerv1.PeerStatus {
 // show enters what is known of the peer.
 func (t trace) show(s *peerv1.PeerStatus, now timing.Instant) {
 	s.HeardUs, s.Reached = age(t.heardUs, now), age(t.reached, now)
-	s.BootId, s.Error = t.boot, t.err
+	s.BootId, s.Error, s.Path = t.boot, t.err, t.path
+	for _, x := range t.view {
+		s.Sights = append(s.Sights, &peerv1.Sight{Node: x.Node, Lost: x.Lost, Zone: x.Zone, Rack: x.Rack, Address: x.Address})
+	}
 	s.RollAge, s.RollSerial = age(t.rollSent, now), t.rollSerial
 	s.Since = age(t.first, now)
 	if s.Lost {
@@ -72,7 +75,9 @@ func (t trace) show(s *peerv1.PeerStatus, now timing.Instant) {
 	if sent == 0 {
 		return
 	}
-	s.Pings = &peerv1.Pings{Sent: int32(sent), Lost: int32(lost)}
+	s.Pings = &peerv1.Pings{
+		Sent: int32(sent), Lost: int32(lost), AllSent: t.all.sent, AllLost: t.all.lost, AllTrips: durationpb.New(t.all.trips),
+	}
 	if len(trips) > 0 {
 		s.Pings.P50 = durationpb.New(percentile(trips, 50))
 		s.Pings.P95 = durationpb.New(percentile(trips, 95))
@@ -98,13 +103,20 @@ func (a *admin) endpoints(now timing.Instant) []*peerv1.Endpoint {
 			continue
 		}
 		c := contacts[url]
-		e := &peerv1.Endpoint{Url: url, Answered: age(c.answered, now), Failed: age(c.failed, now), Error: c.err}
+		e := &peerv1.Endpoint{
+			Url: url, Answered: age(c.answered, now), Failed: age(c.failed, now), Error: c.err, Reads: c.reads.byOutcome(),
+		}
 		if !c.answered.IsZero() {
 			e.RoundTrip = durationpb.New(c.took)
 		}
 		list = append(list, e)
 	}
 	return list
+}
+
+// byOutcome names every outcome, those too that never came.
+func (r reads) byOutcome() map[string]uint64 {
+	return map[string]uint64{"ok": r.ok, "unreachable": r.unreachable, "refused": r.refused, "missing": r.missing}
 }
 
 // reachWindow is how long an answer shows that a witness can be reached, as the

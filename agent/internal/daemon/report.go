@@ -24,7 +24,10 @@ func (a *admin) Status(_ context.Context, req *peerv1.StatusRequest) (*peerv1.St
 		Node: a.d.config.Node, BootId: a.d.machine.BootID, Version: a.d.version, Addresses: a.d.config.addresses(),
 		Peers: a.peers(now), Endpoints: a.endpoints(now), WatchdogPolicy: a.d.watchdogPolicy(),
 		LostAfter: durationpb.New(a.d.profile().LostAfter()), Decisions: a.decisions(now, int(req.GetDecisions())),
-		Watchdog: a.watchdog(),
+		Watchdog: a.watchdog(), Fingerprint: a.d.identity.Fingerprint(),
+	}
+	if s := a.d.spec.Load(); s != nil {
+		r.Zone, r.Rack = s.Zone, s.Rack
 	}
 	if v := a.d.verdict.Load(); v != nil {
 		a.judged(r, *v, now)
@@ -38,6 +41,7 @@ func (a *admin) judged(r *peerv1.StatusReply, v decide.Verdict, now timing.Insta
 	r.Next = next(v, a.d.keeper.status.Load(), now)
 	r.History, r.Refutes = v.Status.History, v.Status.Refutes
 	r.Conditions = conditionsOf(v.Status)
+	r.Published = a.d.published.has(v.Status)
 	if p := v.Status.Promise; gated(v) {
 		left := -v.PetUntil.Age(now)
 		r.PetLeft, r.ResetLeft = durationpb.New(left), durationpb.New(left+alone(p))

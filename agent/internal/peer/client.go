@@ -7,6 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc"
+	grpcpeer "google.golang.org/grpc/peer"
+
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
 	"github.com/picket-dev/picket/proto/roll"
 	"github.com/picket-dev/picket/proto/timing"
@@ -24,6 +27,7 @@ type Client struct {
 	lines    map[string]*line
 	peers    Peers
 	answered map[string]timing.Instant
+	views    map[string]uint64 // the mark of the last view of each
 }
 
 // NewClient returns a client without peers.
@@ -33,7 +37,7 @@ func NewClient(c Config, id *Identity) (*Client, error) {
 	}
 	return &Client{
 		config: c, open: newOpener(c, id),
-		lines: make(map[string]*line), answered: make(map[string]timing.Instant),
+		lines: make(map[string]*line), answered: make(map[string]timing.Instant), views: make(map[string]uint64),
 	}, nil
 }
 
@@ -54,6 +58,7 @@ func (c *Client) SetPeers(p Peers) {
 	for node := range c.answered {
 		if _, ok := want[node]; !ok {
 			delete(c.answered, node)
+			delete(c.views, node)
 		}
 	}
 	for node, q := range want {
@@ -113,6 +118,11 @@ type Reply struct {
 	// Silence is what the neighbour has timed of the self-test that the question
 	// mentioned; nil if it knows of none.
 	Silence *Silence
+	// View is how the neighbour sees its own neighbours, if that is not what it
+	// said last; nil: it is, or it makes no sense.
+	View []Sight
+	// From is the address that answered, host:port.
+	From string
 	// Testimony is the neighbour's statement as a witness, if a probe asked for it.
 	Testimony *Testimony
 	// RTT is the time from Sent to the answer, in which the connection may
@@ -135,9 +145,11 @@ func (c *Client) heartbeat(ctx context.Context, node string, hedge time.Duration
 	if err != nil {
 		return Reply{Sent: sent, Node: node}, fmt.Errorf("heartbeat to %s: %w", node, err)
 	}
-	req := c.question(sent, 0)
-	x, err := ask(ctx, l, hedge, func(ctx context.Context, stub peerv1.PeerClient) (*peerv1.HeartbeatReply, error) {
-		return stub.Heartbeat(ctx, req)
+	req := c.question(node, sent, 0)
+	x, err := ask(ctx, l, hedge, func(ctx context.Context, stub peerv1.PeerClient) (sourced, error) {
+		var at grpcpeer.Peer
+		x, err := stub.Heartbeat(ctx, req, grpc.Peer(&at))
+		return sourced{x, addressOf(&at)}, err
 	})
 	if err != nil {
 		return Reply{Sent: sent, Node: node}, fmt.Errorf("heartbeat to %s: %w", node, err)
@@ -145,21 +157,38 @@ func (c *Client) heartbeat(ctx context.Context, node string, hedge time.Duration
 	return c.answer(node, sent, x)
 }
 
-// question returns the heartbeat that is sent at that time.
-func (c *Client) question(sent timing.Instant, number uint64) *peerv1.HeartbeatRequest {
+// A sourced reply is one with the address that it came from.
+type sourced struct {
+	*peerv1.HeartbeatReply
+	from string
+}
+
+// addressOf returns the address of a connection's other end, or nothing.
+func addressOf(at *grpcpeer.Peer) string {
+	if at == nil || at.Addr == nil {
+		return ""
+	}
+	return at.Addr.String()
+}
+
+// question returns the heartbeat that is sent to the node at that time.
+func (c *Client) question(node string, sent timing.Instant, number uint64) *peerv1.HeartbeatRequest {
+	c.mu.Lock()
+	view := c.views[node]
+	c.mu.Unlock()
 	return &peerv1.HeartbeatRequest{
-		Node: c.config.Node, BootId: c.config.Boot, SelfTest: c.test.Load().encode(sent), Number: number,
+		Node: c.config.Node, BootId: c.config.Boot, SelfTest: c.test.Load().encode(sent), Number: number, View: view,
 	}
 }
 
 // answer takes the node's answer to the heartbeat that was sent at that time.
-func (c *Client) answer(node string, sent timing.Instant, x *peerv1.HeartbeatReply) (Reply, error) {
-	reply := Reply{Sent: sent, Node: node}
+func (c *Client) answer(node string, sent timing.Instant, x sourced) (Reply, error) {
+	reply := Reply{Sent: sent, Node: node, From: x.from}
 	if x.GetNode() != node || x.GetBootId() == "" {
 		return reply, fmt.Errorf("heartbeat to %s: answered by node %q in boot %q", node, x.GetNode(), x.GetBootId())
 	}
 	now := c.config.Now()
-	c.note(node, now)
+	c.note(node, now, x.GetView())
 	reply.Boot = x.GetBootId()
 	reply.RTT = sent.Age(now)
 	reply.Silence = decodeSilence(x.GetSilence())
@@ -173,6 +202,9 @@ func (c *Client) answer(node string, sent timing.Instant, x *peerv1.HeartbeatRep
 		} else {
 			reply.Relay = &held
 		}
+	}
+	if x.GetView() != nil {
+		reply.View, _ = sightsOf(x.GetView()) // without it, people see less
 	}
 	if x.GetStatement() != nil {
 		reply.Testimony = testimony(node, sent, x.GetStatement())
@@ -217,11 +249,16 @@ func (c *Client) line(node string) (*line, error) {
 	return l, nil
 }
 
-// note records an answer of a node that is still a peer.
-func (c *Client) note(node string, at timing.Instant) {
+// note records an answer of a node that is still a peer, and which view of it
+// need not come again.
+func (c *Client) note(node string, at timing.Instant, view *peerv1.View) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.lines[node] != nil {
-		c.answered[node] = at
+	if c.lines[node] == nil {
+		return
+	}
+	c.answered[node] = at
+	if view != nil {
+		c.views[node] = view.GetMark()
 	}
 }

@@ -8,6 +8,7 @@ type Peer struct {
 	Node        string
 	Addresses   []string // host:port, the preferred one first
 	Fingerprint string   // of the agent's key in its present boot, as Identity.Fingerprint
+	Zone, Rack  string   // where the node stands, for people
 }
 
 // equal reports whether a kept connection to p serves for q.

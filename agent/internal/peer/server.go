@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,8 @@ type Answers struct {
 	// this boot and has put into its memory, nil if there is none. Nothing
 	// else makes a statement.
 	Own *roll.Roll
+	// Lost are the neighbours that this agent has lost.
+	Lost []string
 }
 
 // A Server answers the other agents.
@@ -45,10 +48,13 @@ type Server struct {
 	answered func(node string) (timing.Instant, bool)
 	known    atomic.Pointer[map[string]string] // node by fingerprint
 	answers  atomic.Pointer[encoded]
+	view     atomic.Pointer[peerv1.View] // shared between calls and never changed
 	tests    stopwatch
 
-	mu    sync.Mutex
-	heard map[string]timing.Instant
+	mu         sync.Mutex
+	heard      map[string]timing.Instant
+	neighbours []Peer
+	lost       []string
 }
 
 // encoded are Answers in their wire form, made once for all the calls. They
@@ -129,6 +135,8 @@ func (s *Server) SetPeers(p Peers) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	maps.DeleteFunc(s.heard, func(node string, _ timing.Instant) bool { return !nodes[node] })
+	s.neighbours = slices.Clone(p.Neighbours)
+	s.view.Store(viewOf(s.neighbours, s.lost))
 }
 
 // SetAnswers says what to answer from now on. It copies what it needs.
@@ -141,6 +149,12 @@ func (s *Server) SetAnswers(a Answers) {
 		e.own = peerv1.EncodeRoll(*a.Own)
 	}
 	s.answers.Store(e)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Equal(a.Lost, s.lost) {
+		s.lost = slices.Clone(a.Lost)
+		s.view.Store(viewOf(s.neighbours, s.lost))
+	}
 }
 
 // Heard returns when each known caller was last heard: the IN direction.
@@ -206,6 +220,9 @@ func (s *Server) beat(key string, req *peerv1.HeartbeatRequest) (*peerv1.Heartbe
 		if age := a.sent.Age(now); age < a.relayFor {
 			reply.Relay = peerv1.EncodeRelay(a.best, age)
 		}
+	}
+	if v := s.view.Load(); v != nil && v.GetMark() != req.GetView() {
+		reply.View = v
 	}
 	if req.GetStatement() && s.limiter.allow(key, false, now) {
 		reply.Statement = s.statement()

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	grpcpeer "google.golang.org/grpc/peer"
+
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
 	"github.com/picket-dev/picket/proto/timing"
 )
@@ -94,7 +96,7 @@ func (s *stream) send() {
 	for {
 		select {
 		case q := <-s.due:
-			x := s.client.question(q.sent, q.number)
+			x := s.client.question(s.node, q.sent, q.number)
 			x.Statement = s.probe.Swap(false)
 			_ = s.wire.Send(x) // after an error read finds the question unanswered
 		case <-s.ctx.Done():
@@ -129,6 +131,7 @@ func (s *stream) next(patience time.Duration) (question, bool) {
 
 // read reports each answer as it comes, until the stream ends.
 func (s *stream) read(report func(Beat)) error {
+	from := ""
 	for {
 		x, err := s.wire.Recv()
 		if err != nil {
@@ -138,7 +141,11 @@ func (s *stream) read(report func(Beat)) error {
 		if err != nil {
 			return err
 		}
-		reply, err := s.client.answer(s.node, q.sent, x)
+		if from == "" { // a stream stays on its connection
+			at, _ := grpcpeer.FromContext(s.wire.Context())
+			from = addressOf(at)
+		}
+		reply, err := s.client.answer(s.node, q.sent, sourced{x, from})
 		report(Beat{Node: s.node, Reply: reply, Err: err})
 	}
 }
