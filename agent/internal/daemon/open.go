@@ -69,6 +69,7 @@ func (d *Daemon) connect() (err error) {
 	api.Deadline = d.config.API.Deadline.Duration
 	api.PingAfter = api.Deadline / 2
 	api.PingTimeout = api.Deadline / 2
+	api.Revoked = d.revoked
 	if d.config.API.CA != "" {
 		api.CAFile = d.config.API.CA
 	}
@@ -82,7 +83,7 @@ func (d *Daemon) connect() (err error) {
 		return err
 	}
 	p := peer.Default()
-	p.Node, p.Boot, p.Now, p.Source = d.config.Node, d.machine.BootID, clock.Now, d.config.source()
+	p.Node, p.Boot, p.Now, p.Source, p.Log = d.config.Node, d.machine.BootID, clock.Now, d.config.source(), d.log
 	if d.client, err = peer.NewClient(p, d.identity); err != nil {
 		return err
 	}

@@ -55,6 +55,10 @@ type Config struct {
 	// NodeGuard again; up to as much again is added to it, at random.
 	RetryMin time.Duration
 	RetryMax time.Duration
+
+	// Revoked, unless nil, is called when the NodeGuard was seen and is gone, or is
+	// another object: somebody has deleted it.
+	Revoked func()
 }
 
 // serviceAccount is where the kubelet mounts a pod's credentials.

@@ -104,6 +104,7 @@ type guardSink struct {
 	got  func(*v1alpha1.NodeGuard)
 	told bool // something was handed on
 	last string
+	uid  types.UID // of the last object; empty: there has been none
 }
 
 // Add takes an object that is new.
@@ -146,6 +147,13 @@ func (s *guardSink) take(guard *v1alpha1.NodeGuard) {
 		return
 	}
 	s.told, s.last = true, version
+	if s.uid != "" && (guard == nil || guard.UID != s.uid) && s.api.cfg.Revoked != nil {
+		s.api.cfg.Revoked()
+	}
+	s.uid = ""
+	if guard != nil {
+		s.uid = guard.UID
+	}
 	s.got(guard)
 }
 

@@ -67,6 +67,35 @@ func TestWatchGuard(t *testing.T) {
 	expect(t, got, "made again")
 }
 
+// A NodeGuard that was there and is not, or is another one, was deleted by
+// somebody; one that was never there was not.
+func TestWatchGuardTellsOfADeletion(t *testing.T) {
+	server := newFakeAPI(t)
+	cfg := config(server)
+	revoked := make(chan string, 10)
+	cfg.Revoked = func() { revoked <- "" }
+	got := watchGuard(t, open(t, cfg))
+	expect(t, got, "none")
+	for n, step := range []struct {
+		uid  string // none: remove
+		want string
+		runs int
+	}{{"u1", "1", 0}, {"u1", "2", 0}, {"", "none", 1}, {"u2", "3", 0}, {"u3", "4", 1}} {
+		if step.uid == "" {
+			server.remove()
+		} else {
+			server.put(step.uid, say(step.want))
+		}
+		expect(t, got, step.want)
+		for range step.runs {
+			expect(t, revoked, "")
+		}
+		if len(revoked) > 0 {
+			t.Errorf("step %d: called too often", n)
+		}
+	}
+}
+
 // The watch comes back after each kind of outage, and tells what was missed,
 // a deletion too, but nothing twice.
 func TestWatchGuardSurvivesOutages(t *testing.T) {

@@ -19,7 +19,8 @@ import (
 // calls often enough.
 type Client struct {
 	config Config
-	open   func(p Peer, addresses []string) (*path, error)
+	open   opener
+	tell   *refusals
 	test   atomic.Pointer[Test]
 
 	mu       sync.Mutex
@@ -35,8 +36,9 @@ func NewClient(c Config, id *Identity) (*Client, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	tell := newRefusals(c)
 	return &Client{
-		config: c, open: newOpener(c, id),
+		config: c, open: newOpener(c, id, tell), tell: tell,
 		lines: make(map[string]*line), answered: make(map[string]timing.Instant), views: make(map[string]uint64),
 	}, nil
 }
@@ -48,6 +50,7 @@ func (c *Client) SetPeers(p Peers) {
 	want := p.dialled(c.config.Node)
 	var gone []*line
 	c.mu.Lock()
+	c.tell.changed(pins(c.peers.dialled(c.config.Node)), pins(want))
 	c.peers = p
 	for node, l := range c.lines {
 		if q, ok := want[node]; !ok || !q.equal(l.peer) {
@@ -99,6 +102,18 @@ func (c *Client) Answered(node string) (timing.Instant, bool) {
 	defer c.mu.Unlock()
 	at, ok := c.answered[node]
 	return at, ok
+}
+
+// Accepted returns the fingerprint of the own key under which the node is called:
+// after an answer, the one that it knows. It is empty before the first call.
+func (c *Client) Accepted(node string) string {
+	c.mu.Lock()
+	l := c.lines[node]
+	c.mu.Unlock()
+	if l == nil {
+		return ""
+	}
+	return l.accepted()
 }
 
 // A Reply is a neighbour's answer to a heartbeat.

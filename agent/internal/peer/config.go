@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"time"
@@ -19,6 +20,10 @@ type Config struct {
 
 	// Now reads the host's clocks: clock.Now, or a simulator's.
 	Now func() timing.Instant
+
+	// Log takes what people must know of keys that were refused, at a bounded
+	// rate. Without one it is not said.
+	Log *slog.Logger
 
 	// Source is the local address to dial from. Without one the kernel chooses.
 	Source netip.Addr

@@ -64,7 +64,7 @@ func TestIdentityReplacesABadKey(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return writeKey(p, "boot-1", key)
+			return writeKeys(p, "boot-1", []*ecdsa.PrivateKey{key})
 		}},
 	}
 	for _, tt := range tests {
@@ -107,12 +107,10 @@ func FuzzParseKey(f *testing.F) {
 	f.Add(good)
 	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nBoot: boot-1\n\nAAAA\n-----END PRIVATE KEY-----\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		key := parseKey(data, "boot-1")
-		if key == nil {
-			return
-		}
-		if _, err := newIdentity(key); err != nil {
-			t.Errorf("accepted a key that cannot be used: %v", err)
+		for _, key := range parseKeys(data, "boot-1") {
+			if _, err := wrap(key); err != nil {
+				t.Errorf("accepted a key that cannot be used: %v", err)
+			}
 		}
 	})
 }

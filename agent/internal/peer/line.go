@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -25,9 +26,10 @@ import (
 // first is the main path from then on.
 type line struct {
 	peer Peer
-	open func(p Peer, addresses []string) (*path, error)
+	open opener
 
 	mu     sync.Mutex
+	own    string // the own key that both paths show; empty: the newest
 	main   *path
 	spare  *path
 	closed bool
@@ -36,6 +38,7 @@ type line struct {
 // A path is one connection. It connects with the first call, to the first of
 // its addresses that completes a handshake, and again whenever it is lost.
 type path struct {
+	own       string // the fingerprint of the key that it shows
 	addresses []string
 	conn      *grpc.ClientConn
 	stub      peerv1.PeerClient
@@ -43,9 +46,15 @@ type path struct {
 
 var errClosed = errors.New("the peer was removed or its key or addresses changed")
 
-// newOpener returns the function that makes a path. It does not connect yet.
-func newOpener(c Config, id *Identity) func(p Peer, addresses []string) (*path, error) {
-	return func(p Peer, addresses []string) (*path, error) {
+// An opener makes paths under the keys of one identity.
+type opener struct {
+	*Identity
+	open func(p Peer, own credential, addresses []string) (*path, error)
+}
+
+// newOpener returns the opener of real connections. They do not connect yet.
+func newOpener(c Config, id *Identity, tell *refusals) opener {
+	return opener{id, func(p Peer, own credential, addresses []string) (*path, error) {
 		state := resolver.State{}
 		for _, a := range addresses {
 			state.Addresses = append(state.Addresses, resolver.Address{Addr: a})
@@ -54,7 +63,7 @@ func newOpener(c Config, id *Identity) func(p Peer, addresses []string) (*path, 
 		book.InitialState(state)
 		conn, err := grpc.NewClient("picket:///"+p.Node,
 			grpc.WithResolvers(book),
-			grpc.WithTransportCredentials(credentials.NewTLS(id.clientTLS(p.Fingerprint))),
+			grpc.WithTransportCredentials(&asking{credentials.NewTLS(clientTLS(own, p.Fingerprint)), p.Node, tell}),
 			grpc.WithContextDialer(c.dial),
 			grpc.WithConnectParams(grpc.ConnectParams{
 				Backoff:           backoff.Config{BaseDelay: c.BackoffMin, Multiplier: 1.6, Jitter: 0.2, MaxDelay: c.BackoffMax},
@@ -73,8 +82,29 @@ func newOpener(c Config, id *Identity) func(p Peer, addresses []string) (*path, 
 		if err != nil {
 			return nil, fmt.Errorf("prepare connection to %s: %w", p.Node, err)
 		}
-		return &path{addresses: addresses, conn: conn, stub: peerv1.NewPeerClient(conn)}, nil
+		return &path{own: own.fingerprint, addresses: addresses, conn: conn, stub: peerv1.NewPeerClient(conn)}, nil
+	}}
+}
+
+// asking are a client's credentials: they tell of servers with a wrong key.
+type asking struct {
+	credentials.TransportCredentials
+	node string
+	tell *refusals
+}
+
+// ClientHandshake does the TLS handshake.
+func (a *asking) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, auth, err := a.TransportCredentials.ClientHandshake(ctx, authority, raw)
+	if wrong, ok := errors.AsType[*wrongKey](err); ok {
+		a.tell.server(a.node, raw.RemoteAddr(), wrong)
 	}
+	return conn, auth, err
+}
+
+// Clone returns credentials that tell the same.
+func (a *asking) Clone() credentials.TransportCredentials {
+	return &asking{a.TransportCredentials.Clone(), a.node, a.tell}
 }
 
 // first returns the main path.
@@ -86,7 +116,7 @@ func (l *line) first() (*path, error) {
 	}
 	var err error
 	if l.main == nil {
-		l.main, err = l.open(l.peer, l.peer.Addresses)
+		l.main, err = l.open.open(l.peer, l.open.named(l.own), l.peer.Addresses)
 	}
 	return l.main, err
 }
@@ -104,7 +134,7 @@ func (l *line) other(p *path) (*path, error) {
 	}
 	var err error
 	if l.spare == nil {
-		l.spare, err = l.open(l.peer, slices.Concat(p.addresses[1:], p.addresses[:1]))
+		l.spare, err = l.open.open(l.peer, l.open.named(p.own), slices.Concat(p.addresses[1:], p.addresses[:1]))
 	}
 	return l.spare, err
 }
@@ -120,6 +150,37 @@ func (l *line) prefer(p *path) {
 	l.main, l.spare = p, nil
 	l.mu.Unlock()
 	_ = failed.conn.Close() // it never says more than that it was closed before
+}
+
+// change shows the peer another key than the one that it has refused on that
+// path, unless that was tried as well.
+func (l *line) change(refused *path, tried []string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.main != nil && l.main.own != refused.own {
+		return !l.closed // somebody else has changed it
+	}
+	next := l.open.after(refused.own).fingerprint
+	if slices.Contains(tried, next) {
+		return false
+	}
+	for _, p := range []*path{l.main, l.spare} {
+		if p != nil {
+			_ = p.conn.Close() // it never says more than that it was closed before
+		}
+	}
+	l.own, l.main, l.spare = next, nil, nil
+	return true
+}
+
+// accepted returns the fingerprint of the own key that the peer was last shown.
+func (l *line) accepted() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.main == nil {
+		return ""
+	}
+	return l.main.own
 }
 
 // wake ends the pauses between attempts to connect.
@@ -146,9 +207,24 @@ func (l *line) close() {
 	}
 }
 
-// ask sends a call on the main path of the line and, when that fails or is not
-// answered within hedge, on the spare one too. The first answer counts.
+// ask sends a call, and again under the next of the own keys where the peer
+// knows the one that it was shown no more, or not yet.
 func ask[T any](ctx context.Context, l *line, hedge time.Duration, call func(context.Context, peerv1.PeerClient) (T, error)) (T, error) {
+	var tried []string
+	for {
+		value, from, err := askOnce(ctx, l, hedge, call)
+		if status.Code(err) != codes.PermissionDenied || from == nil {
+			return value, err
+		}
+		if tried = append(tried, from.own); !l.change(from, tried) {
+			return value, err
+		}
+	}
+}
+
+// askOnce sends a call on the main path of the line and, when that fails or is
+// not answered within hedge, on the spare one too. The first answer counts.
+func askOnce[T any](ctx context.Context, l *line, hedge time.Duration, call func(context.Context, peerv1.PeerClient) (T, error)) (T, *path, error) {
 	type answer struct {
 		from  *path
 		value T
@@ -157,7 +233,7 @@ func ask[T any](ctx context.Context, l *line, hedge time.Duration, call func(con
 	var none T
 	main, err := l.first()
 	if err != nil {
-		return none, err
+		return none, nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -182,7 +258,7 @@ func ask[T any](ctx context.Context, l *line, hedge time.Duration, call func(con
 				if a.from != main {
 					l.prefer(a.from)
 				}
-				return a.value, a.err
+				return a.value, a.from, a.err
 			}
 			if first == nil {
 				first = a.err
@@ -196,7 +272,7 @@ func ask[T any](ctx context.Context, l *line, hedge time.Duration, call func(con
 			}
 		}
 	}
-	return none, first
+	return none, nil, first
 }
 
 // refused reports whether the peer itself answered, with an error: asking it

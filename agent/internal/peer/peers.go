@@ -46,3 +46,14 @@ func (p Peers) known() map[string]string {
 	}
 	return nodes
 }
+
+// pins returns the nodes by fingerprint.
+func pins(peers map[string]Peer) map[string]string {
+	nodes := make(map[string]string, len(peers))
+	for _, q := range peers {
+		if q.Fingerprint != "" {
+			nodes[q.Fingerprint] = q.Node
+		}
+	}
+	return nodes
+}

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
+	grpcpeer "google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -50,6 +51,7 @@ type Server struct {
 	answers  atomic.Pointer[encoded]
 	view     atomic.Pointer[peerv1.View] // shared between calls and never changed
 	tests    stopwatch
+	refusals *refusals
 
 	mu         sync.Mutex
 	heard      map[string]timing.Instant
@@ -92,6 +94,7 @@ func NewServer(c Config, id *Identity, answered func(node string) (timing.Instan
 	}
 	s := &Server{config: c, limiter: newLimiter(c), answered: answered, heard: make(map[string]timing.Instant)}
 	s.tests.nodes = make(map[string]*timed)
+	s.refusals = newRefusals(c)
 	s.known.Store(&map[string]string{})
 	s.answers.Store(&encoded{})
 	s.grpc = grpc.NewServer(
@@ -127,7 +130,7 @@ func (s *Server) Close() { s.grpc.Stop() }
 // SetPeers says whose heartbeats to answer, from the next call on.
 func (s *Server) SetPeers(p Peers) {
 	known := p.known()
-	s.known.Store(&known)
+	s.refusals.changed(*s.known.Swap(&known), known)
 	nodes := make(map[string]bool, len(known))
 	for _, node := range known {
 		nodes[node] = true
@@ -167,7 +170,7 @@ func (s *Server) Heard() map[string]timing.Instant {
 // Heartbeat answers a known caller.
 func (s *Server) Heartbeat(ctx context.Context, req *peerv1.HeartbeatRequest) (*peerv1.HeartbeatReply, error) {
 	key, _ := callerKey(ctx)
-	return s.beat(key, req)
+	return s.beat(ctx, key, req)
 }
 
 // Heartbeats answers a known caller's questions in their order, until it hangs
@@ -175,7 +178,7 @@ func (s *Server) Heartbeat(ctx context.Context, req *peerv1.HeartbeatRequest) (*
 func (s *Server) Heartbeats(wire peerv1.Peer_HeartbeatsServer) error {
 	key, _ := callerKey(wire.Context())
 	if _, ok := s.node(key); !ok {
-		return s.stranger(key) // it could ask nothing, and stay
+		return s.stranger(wire.Context(), key, "") // it could ask nothing, and stay
 	}
 	for {
 		req, err := wire.Recv()
@@ -185,7 +188,7 @@ func (s *Server) Heartbeats(wire peerv1.Peer_HeartbeatsServer) error {
 		if err != nil {
 			return err
 		}
-		reply, err := s.beat(key, req)
+		reply, err := s.beat(wire.Context(), key, req)
 		if err != nil {
 			return err
 		}
@@ -198,10 +201,10 @@ func (s *Server) Heartbeats(wire peerv1.Peer_HeartbeatsServer) error {
 // beat answers one heartbeat of the key's owner. The age of the relayed roll is
 // taken here, when the answer is made: the time that the answer then needs is
 // covered by the asker, who counts from its own send time.
-func (s *Server) beat(key string, req *peerv1.HeartbeatRequest) (*peerv1.HeartbeatReply, error) {
+func (s *Server) beat(ctx context.Context, key string, req *peerv1.HeartbeatRequest) (*peerv1.HeartbeatReply, error) {
 	node, ok := s.node(key)
 	if !ok {
-		return nil, s.stranger(key)
+		return nil, s.stranger(ctx, key, req.GetNode())
 	}
 	if req.GetNode() != node {
 		return nil, status.Errorf(codes.PermissionDenied, "the key is that of %s, not of %q", node, req.GetNode())
@@ -230,8 +233,12 @@ func (s *Server) beat(key string, req *peerv1.HeartbeatRequest) (*peerv1.Heartbe
 	return reply, nil
 }
 
-// stranger is the answer to a heartbeat of a key that is no known caller's.
-func (s *Server) stranger(key string) error {
+// stranger is the answer to a heartbeat of a key that is no known caller's, who
+// claims to be that node.
+func (s *Server) stranger(ctx context.Context, key, claims string) error {
+	if p, ok := grpcpeer.FromContext(ctx); ok {
+		s.refusals.caller(key, p.Addr, claims, *s.known.Load())
+	}
 	return status.Errorf(codes.PermissionDenied, "%s does not know the caller's key %s (yet)", s.config.Node, key)
 }
 

@@ -79,9 +79,9 @@ func (c counter) Heartbeats(ctx context.Context, o ...grpc.CallOption) (peerv1.P
 // count counts what the agent calls from now on.
 func (a *agent) count() (calls, streams *atomic.Int64) {
 	calls, streams = &atomic.Int64{}, &atomic.Int64{}
-	open := a.client.open
-	a.client.open = func(p Peer, addresses []string) (*path, error) {
-		x, err := open(p, addresses)
+	open := a.client.open.open
+	a.client.open.open = func(p Peer, own credential, addresses []string) (*path, error) {
+		x, err := open(p, own, addresses)
 		if err == nil {
 			x.stub = counter{x.stub, calls, streams}
 		}

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
@@ -18,20 +19,21 @@ import (
 func (i *Identity) serverTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
-		Certificates:           []tls.Certificate{i.certificate},
+		GetCertificate:         i.show,
 		ClientAuth:             tls.RequireAnyClientCert,
 		SessionTicketsDisabled: true,
 		VerifyPeerCertificate:  onlyP256,
 	}
 }
 
-// clientTLS accepts the pinned key and no other. Names, dates and chains are
-// not looked at: TLS 1.3 proves that the server has the key of the certificate
-// that it shows, and the pin says which key that must be.
-func (i *Identity) clientTLS(pin string) *tls.Config {
+// clientTLS shows the own key, and accepts the pinned one and no other. Names,
+// dates and chains are not looked at: TLS 1.3 proves that the server has the key
+// of the certificate that it shows, and the pin says which key that must be.
+func clientTLS(own credential, pin string) *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
-		Certificates:           []tls.Certificate{i.certificate},
+		ServerName:             nameOf(pin),
+		Certificates:           []tls.Certificate{own.certificate},
 		InsecureSkipVerify:     true, // the pin below replaces it
 		SessionTicketsDisabled: true,
 		VerifyPeerCertificate:  onlyP256,
@@ -40,11 +42,44 @@ func (i *Identity) clientTLS(pin string) *tls.Config {
 				return errors.New("peer shows no certificate")
 			}
 			if got := fingerprint(state.PeerCertificates[0]); got != pin {
-				return fmt.Errorf("peer's key is %s, pinned is %s: it may have rebooted and not published its new key yet", got, pin)
+				return &wrongKey{got: got, pin: pin}
 			}
 			return nil
 		},
 	}
+}
+
+// A wrongKey error says that a server has shown another key than the pinned one.
+type wrongKey struct{ got, pin string }
+
+func (w *wrongKey) Error() string {
+	return fmt.Sprintf("peer's key is %s, pinned is %s: it may have rebooted and not published its new key yet", w.got, w.pin)
+}
+
+// wanted ends the server names by which agents ask for a key.
+const wanted = ".key.picket"
+
+// nameOf is the server name that asks for the key of that fingerprint. A part of
+// it tells a handful of keys apart, and fits into a name; whether the key is the
+// right one is checked afterwards.
+func nameOf(fingerprint string) string {
+	return fingerprint[:min(len(fingerprint), 32)] + wanted
+}
+
+// show returns the key that the client asks for. One that asks for none of ours
+// gets the newest, and will say what it has pinned. Agents of versions before
+// this one cannot say: they get each key in its turn, and try again.
+func (i *Identity) show(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	keys := i.credentials()
+	for n := range keys {
+		if nameOf(keys[n].fingerprint) == hello.ServerName {
+			return &keys[n].certificate, nil
+		}
+	}
+	if len(keys) == 1 || strings.HasSuffix(hello.ServerName, wanted) {
+		return &keys[0].certificate, nil
+	}
+	return &keys[i.turn.Add(1)%uint64(len(keys))].certificate, nil
 }
 
 // onlyP256 refuses keys of any other kind before their signature is checked:

@@ -106,7 +106,7 @@ func TestServerRefusesOtherHandshakes(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer raw.Close()
-				c := tt.setup(t, b.id.certificate)
+				c := tt.setup(t, b.id.credentials()[0].certificate)
 				c.InsecureSkipVerify = true
 				c.NextProtos = []string{"h2"}
 				conn := tls.Client(raw, c)
@@ -154,7 +154,7 @@ func TestClientRefusesOtherHandshakes(t *testing.T) {
 		defer a.close()
 		defer b.close()
 		stop := serveRaw(t, w, "old:1", func(conn net.Conn) {
-			_ = tls.Server(conn, &tls.Config{MaxVersion: tls.VersionTLS12, Certificates: []tls.Certificate{b.id.certificate}}).Handshake()
+			_ = tls.Server(conn, &tls.Config{MaxVersion: tls.VersionTLS12, Certificates: []tls.Certificate{b.id.credentials()[0].certificate}}).Handshake()
 		})
 		defer stop()
 		a.setPeers(Peers{Neighbours: []Peer{b.at("old:1")}})
@@ -185,7 +185,7 @@ func TestGarbageFromClientsDoesNoHarm(t *testing.T) {
 			}
 			conn := raw
 			if i%2 == 1 { // with a good handshake first
-				conn = tls.Client(raw, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, Certificates: []tls.Certificate{a.id.certificate}})
+				conn = tls.Client(raw, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, Certificates: []tls.Certificate{a.id.credentials()[0].certificate}})
 			}
 			_ = conn.SetDeadline(time.Now().Add(time.Second))
 			if i%4 == 3 { // and the preface of HTTP/2
@@ -218,7 +218,7 @@ func TestGarbageFromServersDoesNoHarm(t *testing.T) {
 			"raw":    func(c net.Conn) { _, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n") },
 			"silent": func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },
 			"tls": func(c net.Conn) {
-				s := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{b.id.certificate}, NextProtos: []string{"h2"}})
+				s := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{b.id.credentials()[0].certificate}, NextProtos: []string{"h2"}})
 				_, _ = io.WriteString(s, strings.Repeat("\xff\x00garbage", 200))
 			},
 		} {

@@ -2405,6 +2405,123 @@ func (x *Check) GetWhat() string {
 	return ""
 }
 
+type RotateKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Make a new key. Else only tell.
+	Begin         bool `protobuf:"varint,1,opt,name=begin,proto3" json:"begin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateKeyRequest) Reset() {
+	*x = RotateKeyRequest{}
+	mi := &file_peer_v1_peer_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateKeyRequest) ProtoMessage() {}
+
+func (x *RotateKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateKeyRequest.ProtoReflect.Descriptor instead.
+func (*RotateKeyRequest) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *RotateKeyRequest) GetBegin() bool {
+	if x != nil {
+		return x.Begin
+	}
+	return false
+}
+
+type RotateKeyReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The fingerprint of the newest key, which the NodeGuard names.
+	Fingerprint string `protobuf:"bytes,1,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	// Those that are kept for peers that know no better, the newest first.
+	Old []string `protobuf:"bytes,2,rep,name=old,proto3" json:"old,omitempty"`
+	// The neighbours that do not know the newest key yet.
+	WaitsFor []string `protobuf:"bytes,3,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	// Neighbours that do not answer: they learn it from the API when they are back.
+	Away          []string `protobuf:"bytes,4,rep,name=away,proto3" json:"away,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateKeyReply) Reset() {
+	*x = RotateKeyReply{}
+	mi := &file_peer_v1_peer_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateKeyReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateKeyReply) ProtoMessage() {}
+
+func (x *RotateKeyReply) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateKeyReply.ProtoReflect.Descriptor instead.
+func (*RotateKeyReply) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RotateKeyReply) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return ""
+}
+
+func (x *RotateKeyReply) GetOld() []string {
+	if x != nil {
+		return x.Old
+	}
+	return nil
+}
+
+func (x *RotateKeyReply) GetWaitsFor() []string {
+	if x != nil {
+		return x.WaitsFor
+	}
+	return nil
+}
+
+func (x *RotateKeyReply) GetAway() []string {
+	if x != nil {
+		return x.Away
+	}
+	return nil
+}
+
 var File_peer_v1_peer_proto protoreflect.FileDescriptor
 
 const file_peer_v1_peer_proto_rawDesc = "" +
@@ -2618,15 +2735,23 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x05Check\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02ok\x18\x02 \x01(\bR\x02ok\x12\x12\n" +
-	"\x04what\x18\x03 \x01(\tR\x04what2\xf8\x01\n" +
+	"\x04what\x18\x03 \x01(\tR\x04what\"(\n" +
+	"\x10RotateKeyRequest\x12\x14\n" +
+	"\x05begin\x18\x01 \x01(\bR\x05begin\"u\n" +
+	"\x0eRotateKeyReply\x12 \n" +
+	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\x12\x10\n" +
+	"\x03old\x18\x02 \x03(\tR\x03old\x12\x1b\n" +
+	"\twaits_for\x18\x03 \x03(\tR\bwaitsFor\x12\x12\n" +
+	"\x04away\x18\x04 \x03(\tR\x04away2\xf8\x01\n" +
 	"\x04Peer\x12M\n" +
 	"\tHeartbeat\x12 .picket.peer.v1.HeartbeatRequest\x1a\x1e.picket.peer.v1.HeartbeatReply\x12R\n" +
 	"\n" +
 	"Heartbeats\x12 .picket.peer.v1.HeartbeatRequest\x1a\x1e.picket.peer.v1.HeartbeatReply(\x010\x01\x12M\n" +
-	"\tStatement\x12 .picket.peer.v1.StatementRequest\x1a\x1e.picket.peer.v1.StatementReply2\x99\x01\n" +
+	"\tStatement\x12 .picket.peer.v1.StatementRequest\x1a\x1e.picket.peer.v1.StatementReply2\xe8\x01\n" +
 	"\x05Admin\x12D\n" +
 	"\x06Status\x12\x1d.picket.peer.v1.StatusRequest\x1a\x1b.picket.peer.v1.StatusReply\x12J\n" +
-	"\bSelfTest\x12\x1f.picket.peer.v1.SelfTestRequest\x1a\x1d.picket.peer.v1.SelfTestReplyB3Z1github.com/picket-dev/picket/proto/peer/v1;peerv1b\x06proto3"
+	"\bSelfTest\x12\x1f.picket.peer.v1.SelfTestRequest\x1a\x1d.picket.peer.v1.SelfTestReply\x12M\n" +
+	"\tRotateKey\x12 .picket.peer.v1.RotateKeyRequest\x1a\x1e.picket.peer.v1.RotateKeyReplyB3Z1github.com/picket-dev/picket/proto/peer/v1;peerv1b\x06proto3"
 
 var (
 	file_peer_v1_peer_proto_rawDescOnce sync.Once
@@ -2641,7 +2766,7 @@ func file_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_peer_v1_peer_proto_goTypes = []any{
 	(Entry_State)(0),            // 0: picket.peer.v1.Entry.State
 	(*HeartbeatRequest)(nil),    // 1: picket.peer.v1.HeartbeatRequest
@@ -2670,83 +2795,87 @@ var file_peer_v1_peer_proto_goTypes = []any{
 	(*SelfTestRequest)(nil),     // 24: picket.peer.v1.SelfTestRequest
 	(*SelfTestReply)(nil),       // 25: picket.peer.v1.SelfTestReply
 	(*Check)(nil),               // 26: picket.peer.v1.Check
-	nil,                         // 27: picket.peer.v1.Endpoint.ReadsEntry
-	(*durationpb.Duration)(nil), // 28: google.protobuf.Duration
+	(*RotateKeyRequest)(nil),    // 27: picket.peer.v1.RotateKeyRequest
+	(*RotateKeyReply)(nil),      // 28: picket.peer.v1.RotateKeyReply
+	nil,                         // 29: picket.peer.v1.Endpoint.ReadsEntry
+	(*durationpb.Duration)(nil), // 30: google.protobuf.Duration
 }
 var file_peer_v1_peer_proto_depIdxs = []int32{
 	2,  // 0: picket.peer.v1.HeartbeatRequest.self_test:type_name -> picket.peer.v1.SelfTest
-	28, // 1: picket.peer.v1.SelfTest.pet_age:type_name -> google.protobuf.Duration
+	30, // 1: picket.peer.v1.SelfTest.pet_age:type_name -> google.protobuf.Duration
 	7,  // 2: picket.peer.v1.HeartbeatReply.relay:type_name -> picket.peer.v1.Relay
-	28, // 3: picket.peer.v1.HeartbeatReply.heard_you:type_name -> google.protobuf.Duration
+	30, // 3: picket.peer.v1.HeartbeatReply.heard_you:type_name -> google.protobuf.Duration
 	6,  // 4: picket.peer.v1.HeartbeatReply.silence:type_name -> picket.peer.v1.Silence
 	9,  // 5: picket.peer.v1.HeartbeatReply.statement:type_name -> picket.peer.v1.StatementReply
 	4,  // 6: picket.peer.v1.HeartbeatReply.view:type_name -> picket.peer.v1.View
 	5,  // 7: picket.peer.v1.View.sights:type_name -> picket.peer.v1.Sight
-	28, // 8: picket.peer.v1.Silence.lasted:type_name -> google.protobuf.Duration
-	28, // 9: picket.peer.v1.Silence.gap:type_name -> google.protobuf.Duration
+	30, // 8: picket.peer.v1.Silence.lasted:type_name -> google.protobuf.Duration
+	30, // 9: picket.peer.v1.Silence.gap:type_name -> google.protobuf.Duration
 	10, // 10: picket.peer.v1.Relay.roll:type_name -> picket.peer.v1.Roll
-	28, // 11: picket.peer.v1.Relay.age:type_name -> google.protobuf.Duration
+	30, // 11: picket.peer.v1.Relay.age:type_name -> google.protobuf.Duration
 	10, // 12: picket.peer.v1.StatementReply.roll:type_name -> picket.peer.v1.Roll
 	11, // 13: picket.peer.v1.Roll.epochs:type_name -> picket.peer.v1.Epoch
 	12, // 14: picket.peer.v1.Roll.entries:type_name -> picket.peer.v1.Entry
-	28, // 15: picket.peer.v1.Roll.poll_every:type_name -> google.protobuf.Duration
+	30, // 15: picket.peer.v1.Roll.poll_every:type_name -> google.protobuf.Duration
 	0,  // 16: picket.peer.v1.Entry.state:type_name -> picket.peer.v1.Entry.State
-	28, // 17: picket.peer.v1.StatusReply.pet_left:type_name -> google.protobuf.Duration
-	28, // 18: picket.peer.v1.StatusReply.roll_age:type_name -> google.protobuf.Duration
+	30, // 17: picket.peer.v1.StatusReply.pet_left:type_name -> google.protobuf.Duration
+	30, // 18: picket.peer.v1.StatusReply.roll_age:type_name -> google.protobuf.Duration
 	20, // 19: picket.peer.v1.StatusReply.peers:type_name -> picket.peer.v1.PeerStatus
 	22, // 20: picket.peer.v1.StatusReply.watchdog:type_name -> picket.peer.v1.Watchdog
 	19, // 21: picket.peer.v1.StatusReply.watchdog_policy:type_name -> picket.peer.v1.WatchdogPolicy
 	15, // 22: picket.peer.v1.StatusReply.promise:type_name -> picket.peer.v1.Promise
-	28, // 23: picket.peer.v1.StatusReply.reset_left:type_name -> google.protobuf.Duration
+	30, // 23: picket.peer.v1.StatusReply.reset_left:type_name -> google.protobuf.Duration
 	16, // 24: picket.peer.v1.StatusReply.endpoints:type_name -> picket.peer.v1.Endpoint
 	17, // 25: picket.peer.v1.StatusReply.quorums:type_name -> picket.peer.v1.Quorum
 	12, // 26: picket.peer.v1.StatusReply.entries:type_name -> picket.peer.v1.Entry
 	18, // 27: picket.peer.v1.StatusReply.conditions:type_name -> picket.peer.v1.Condition
-	28, // 28: picket.peer.v1.StatusReply.lost_after:type_name -> google.protobuf.Duration
+	30, // 28: picket.peer.v1.StatusReply.lost_after:type_name -> google.protobuf.Duration
 	23, // 29: picket.peer.v1.StatusReply.decisions:type_name -> picket.peer.v1.Decision
-	28, // 30: picket.peer.v1.Promise.roll_life:type_name -> google.protobuf.Duration
-	28, // 31: picket.peer.v1.Promise.pet_delay:type_name -> google.protobuf.Duration
-	28, // 32: picket.peer.v1.Promise.timeout:type_name -> google.protobuf.Duration
-	28, // 33: picket.peer.v1.Endpoint.answered:type_name -> google.protobuf.Duration
-	28, // 34: picket.peer.v1.Endpoint.round_trip:type_name -> google.protobuf.Duration
-	28, // 35: picket.peer.v1.Endpoint.failed:type_name -> google.protobuf.Duration
-	27, // 36: picket.peer.v1.Endpoint.reads:type_name -> picket.peer.v1.Endpoint.ReadsEntry
-	28, // 37: picket.peer.v1.WatchdogPolicy.real_timeout:type_name -> google.protobuf.Duration
-	28, // 38: picket.peer.v1.WatchdogPolicy.pet_delay:type_name -> google.protobuf.Duration
-	28, // 39: picket.peer.v1.WatchdogPolicy.shutdown_timeout:type_name -> google.protobuf.Duration
-	28, // 40: picket.peer.v1.PeerStatus.out_age:type_name -> google.protobuf.Duration
-	28, // 41: picket.peer.v1.PeerStatus.in_age:type_name -> google.protobuf.Duration
-	28, // 42: picket.peer.v1.PeerStatus.heard_us:type_name -> google.protobuf.Duration
-	28, // 43: picket.peer.v1.PeerStatus.since:type_name -> google.protobuf.Duration
+	30, // 30: picket.peer.v1.Promise.roll_life:type_name -> google.protobuf.Duration
+	30, // 31: picket.peer.v1.Promise.pet_delay:type_name -> google.protobuf.Duration
+	30, // 32: picket.peer.v1.Promise.timeout:type_name -> google.protobuf.Duration
+	30, // 33: picket.peer.v1.Endpoint.answered:type_name -> google.protobuf.Duration
+	30, // 34: picket.peer.v1.Endpoint.round_trip:type_name -> google.protobuf.Duration
+	30, // 35: picket.peer.v1.Endpoint.failed:type_name -> google.protobuf.Duration
+	29, // 36: picket.peer.v1.Endpoint.reads:type_name -> picket.peer.v1.Endpoint.ReadsEntry
+	30, // 37: picket.peer.v1.WatchdogPolicy.real_timeout:type_name -> google.protobuf.Duration
+	30, // 38: picket.peer.v1.WatchdogPolicy.pet_delay:type_name -> google.protobuf.Duration
+	30, // 39: picket.peer.v1.WatchdogPolicy.shutdown_timeout:type_name -> google.protobuf.Duration
+	30, // 40: picket.peer.v1.PeerStatus.out_age:type_name -> google.protobuf.Duration
+	30, // 41: picket.peer.v1.PeerStatus.in_age:type_name -> google.protobuf.Duration
+	30, // 42: picket.peer.v1.PeerStatus.heard_us:type_name -> google.protobuf.Duration
+	30, // 43: picket.peer.v1.PeerStatus.since:type_name -> google.protobuf.Duration
 	21, // 44: picket.peer.v1.PeerStatus.pings:type_name -> picket.peer.v1.Pings
-	28, // 45: picket.peer.v1.PeerStatus.roll_age:type_name -> google.protobuf.Duration
-	28, // 46: picket.peer.v1.PeerStatus.reached:type_name -> google.protobuf.Duration
+	30, // 45: picket.peer.v1.PeerStatus.roll_age:type_name -> google.protobuf.Duration
+	30, // 46: picket.peer.v1.PeerStatus.reached:type_name -> google.protobuf.Duration
 	5,  // 47: picket.peer.v1.PeerStatus.sights:type_name -> picket.peer.v1.Sight
-	28, // 48: picket.peer.v1.Pings.p50:type_name -> google.protobuf.Duration
-	28, // 49: picket.peer.v1.Pings.p95:type_name -> google.protobuf.Duration
-	28, // 50: picket.peer.v1.Pings.p99:type_name -> google.protobuf.Duration
-	28, // 51: picket.peer.v1.Pings.all_trips:type_name -> google.protobuf.Duration
-	28, // 52: picket.peer.v1.Watchdog.timeout:type_name -> google.protobuf.Duration
-	28, // 53: picket.peer.v1.Watchdog.worst_pet_delay:type_name -> google.protobuf.Duration
-	28, // 54: picket.peer.v1.Watchdog.real_timeout:type_name -> google.protobuf.Duration
-	28, // 55: picket.peer.v1.Decision.age:type_name -> google.protobuf.Duration
-	28, // 56: picket.peer.v1.Decision.roll_age:type_name -> google.protobuf.Duration
-	28, // 57: picket.peer.v1.Decision.pet_left:type_name -> google.protobuf.Duration
+	30, // 48: picket.peer.v1.Pings.p50:type_name -> google.protobuf.Duration
+	30, // 49: picket.peer.v1.Pings.p95:type_name -> google.protobuf.Duration
+	30, // 50: picket.peer.v1.Pings.p99:type_name -> google.protobuf.Duration
+	30, // 51: picket.peer.v1.Pings.all_trips:type_name -> google.protobuf.Duration
+	30, // 52: picket.peer.v1.Watchdog.timeout:type_name -> google.protobuf.Duration
+	30, // 53: picket.peer.v1.Watchdog.worst_pet_delay:type_name -> google.protobuf.Duration
+	30, // 54: picket.peer.v1.Watchdog.real_timeout:type_name -> google.protobuf.Duration
+	30, // 55: picket.peer.v1.Decision.age:type_name -> google.protobuf.Duration
+	30, // 56: picket.peer.v1.Decision.roll_age:type_name -> google.protobuf.Duration
+	30, // 57: picket.peer.v1.Decision.pet_left:type_name -> google.protobuf.Duration
 	26, // 58: picket.peer.v1.SelfTestReply.checks:type_name -> picket.peer.v1.Check
-	28, // 59: picket.peer.v1.SelfTestReply.timeout:type_name -> google.protobuf.Duration
-	28, // 60: picket.peer.v1.SelfTestReply.within:type_name -> google.protobuf.Duration
+	30, // 59: picket.peer.v1.SelfTestReply.timeout:type_name -> google.protobuf.Duration
+	30, // 60: picket.peer.v1.SelfTestReply.within:type_name -> google.protobuf.Duration
 	1,  // 61: picket.peer.v1.Peer.Heartbeat:input_type -> picket.peer.v1.HeartbeatRequest
 	1,  // 62: picket.peer.v1.Peer.Heartbeats:input_type -> picket.peer.v1.HeartbeatRequest
 	8,  // 63: picket.peer.v1.Peer.Statement:input_type -> picket.peer.v1.StatementRequest
 	13, // 64: picket.peer.v1.Admin.Status:input_type -> picket.peer.v1.StatusRequest
 	24, // 65: picket.peer.v1.Admin.SelfTest:input_type -> picket.peer.v1.SelfTestRequest
-	3,  // 66: picket.peer.v1.Peer.Heartbeat:output_type -> picket.peer.v1.HeartbeatReply
-	3,  // 67: picket.peer.v1.Peer.Heartbeats:output_type -> picket.peer.v1.HeartbeatReply
-	9,  // 68: picket.peer.v1.Peer.Statement:output_type -> picket.peer.v1.StatementReply
-	14, // 69: picket.peer.v1.Admin.Status:output_type -> picket.peer.v1.StatusReply
-	25, // 70: picket.peer.v1.Admin.SelfTest:output_type -> picket.peer.v1.SelfTestReply
-	66, // [66:71] is the sub-list for method output_type
-	61, // [61:66] is the sub-list for method input_type
+	27, // 66: picket.peer.v1.Admin.RotateKey:input_type -> picket.peer.v1.RotateKeyRequest
+	3,  // 67: picket.peer.v1.Peer.Heartbeat:output_type -> picket.peer.v1.HeartbeatReply
+	3,  // 68: picket.peer.v1.Peer.Heartbeats:output_type -> picket.peer.v1.HeartbeatReply
+	9,  // 69: picket.peer.v1.Peer.Statement:output_type -> picket.peer.v1.StatementReply
+	14, // 70: picket.peer.v1.Admin.Status:output_type -> picket.peer.v1.StatusReply
+	25, // 71: picket.peer.v1.Admin.SelfTest:output_type -> picket.peer.v1.SelfTestReply
+	28, // 72: picket.peer.v1.Admin.RotateKey:output_type -> picket.peer.v1.RotateKeyReply
+	67, // [67:73] is the sub-list for method output_type
+	61, // [61:67] is the sub-list for method input_type
 	61, // [61:61] is the sub-list for extension type_name
 	61, // [61:61] is the sub-list for extension extendee
 	0,  // [0:61] is the sub-list for field type_name
@@ -2763,7 +2892,7 @@ func file_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_v1_peer_proto_rawDesc), len(file_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   27,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

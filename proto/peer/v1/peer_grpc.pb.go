@@ -208,8 +208,9 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	Admin_Status_FullMethodName   = "/picket.peer.v1.Admin/Status"
-	Admin_SelfTest_FullMethodName = "/picket.peer.v1.Admin/SelfTest"
+	Admin_Status_FullMethodName    = "/picket.peer.v1.Admin/Status"
+	Admin_SelfTest_FullMethodName  = "/picket.peer.v1.Admin/SelfTest"
+	Admin_RotateKey_FullMethodName = "/picket.peer.v1.Admin/RotateKey"
 )
 
 // AdminClient is the client API for Admin service.
@@ -224,6 +225,9 @@ type AdminClient interface {
 	// SelfTest checks whether the watchdog can be tested, and begins the test if
 	// it was asked to: the node is then reset by its watchdog.
 	SelfTest(ctx context.Context, in *SelfTestRequest, opts ...grpc.CallOption) (*SelfTestReply, error)
+	// RotateKey shows the keys by which peers know this agent, and makes a new one
+	// if it was asked to.
+	RotateKey(ctx context.Context, in *RotateKeyRequest, opts ...grpc.CallOption) (*RotateKeyReply, error)
 }
 
 type adminClient struct {
@@ -254,6 +258,16 @@ func (c *adminClient) SelfTest(ctx context.Context, in *SelfTestRequest, opts ..
 	return out, nil
 }
 
+func (c *adminClient) RotateKey(ctx context.Context, in *RotateKeyRequest, opts ...grpc.CallOption) (*RotateKeyReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RotateKeyReply)
+	err := c.cc.Invoke(ctx, Admin_RotateKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -266,6 +280,9 @@ type AdminServer interface {
 	// SelfTest checks whether the watchdog can be tested, and begins the test if
 	// it was asked to: the node is then reset by its watchdog.
 	SelfTest(context.Context, *SelfTestRequest) (*SelfTestReply, error)
+	// RotateKey shows the keys by which peers know this agent, and makes a new one
+	// if it was asked to.
+	RotateKey(context.Context, *RotateKeyRequest) (*RotateKeyReply, error)
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -281,6 +298,9 @@ func (UnimplementedAdminServer) Status(context.Context, *StatusRequest) (*Status
 }
 func (UnimplementedAdminServer) SelfTest(context.Context, *SelfTestRequest) (*SelfTestReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method SelfTest not implemented")
+}
+func (UnimplementedAdminServer) RotateKey(context.Context, *RotateKeyRequest) (*RotateKeyReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateKey not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -339,6 +359,24 @@ func _Admin_SelfTest_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_RotateKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).RotateKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_RotateKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).RotateKey(ctx, req.(*RotateKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -353,6 +391,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SelfTest",
 			Handler:    _Admin_SelfTest_Handler,
+		},
+		{
+			MethodName: "RotateKey",
+			Handler:    _Admin_RotateKey_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
