@@ -114,6 +114,9 @@ func TestAgentMayDoNothingElse(t *testing.T) {
 		{APIGroups: []string{"picket.dev"}, Resources: []string{"nodeguards"}, Verbs: []string{"get", "list", "watch"}},
 		{APIGroups: []string{"picket.dev"}, Resources: []string{"nodeguards/status"}, Verbs: []string{"update"}},
 		{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"get"}},
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list"}},
+		{APIGroups: []string{""}, Resources: []string{"persistentvolumes"}, Verbs: []string{"get", "list"}},
+		{APIGroups: []string{"storage.k8s.io"}, Resources: []string{"volumeattachments", "csidrivers"}, Verbs: []string{"get"}},
 	}
 	if diff := cmp.Diff(want, all["ClusterRole/picket-agent"].(*rbac.ClusterRole).Rules); diff != "" {
 		t.Error(diff)

@@ -117,14 +117,15 @@ func (p *step) detached(f *Fence) {
 	st := &f.Status
 	t := p.trial(f, Detached)
 	n, ok := p.w.Nodes[st.Node]
-	g := p.w.Guards[st.Node].Status
+	guard := p.w.Guards[st.Node]
+	g := &guard.Status
 	switch {
 	case !ok:
 		p.goneForGood(f, t)
 	case n.Boot == "" || n.Boot == st.Boot || n.Boot != g.Boot:
 		st.WaitsFor = "C8: a new boot of the node"
 		p.quarantine(f, t, "NoSchedule", "NoExecute")
-	case !g.Clean:
+	case !g.Clean || guard.Spec.FencedBoot != st.Boot: // of another fence's volumes
 		st.WaitsFor = "C8: the agent's word that no moved volume is left on the node"
 		p.quarantine(f, t, "NoSchedule", "NoExecute")
 	case !n.Ready:

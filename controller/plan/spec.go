@@ -31,6 +31,7 @@ func (p *step) guards() {
 			NodeUID: m.UID, Profile: p.w.Policy.Profile, ProbeEvery: probeEvery, Watchdog: p.w.Policy.Watchdog,
 			Unarmed: p.unarmed(&m.Node), FencedBoot: p.fencedBoot(m.Name), Place: m.Place,
 		}
+		want.RejoinClean = want.FencedBoot != "" && p.w.Policy.RejoinClean
 		if m.guarded && want.sameTerms(have) && p.arePeers(p.neighbours[i], have.Neighbours) &&
 			p.arePeers(p.watchers[i], have.Callers) && slices.EqualFunc(witnesses, have.Witnesses, samePeer) {
 			continue
@@ -71,7 +72,8 @@ func (p *step) fencedBoot(node string) string {
 // sameTerms reports whether s and t are equal but for the lists of agents.
 func (s *GuardSpec) sameTerms(t *GuardSpec) bool {
 	return s.NodeUID == t.NodeUID && s.Profile == t.Profile && s.ProbeEvery == t.ProbeEvery &&
-		s.Watchdog == t.Watchdog && s.Unarmed == t.Unarmed && s.FencedBoot == t.FencedBoot && s.Place == t.Place
+		s.Watchdog == t.Watchdog && s.Unarmed == t.Unarmed && s.FencedBoot == t.FencedBoot &&
+		s.RejoinClean == t.RejoinClean && s.Place == t.Place
 }
 
 // peer is the agent as others must know it; without a fingerprint it is not

@@ -39,6 +39,7 @@ type Policy struct {
 	NotReadyAfter   time.Duration
 	KeepReady       bool
 	Watchdog        Watchdog
+	RejoinClean     bool // a fenced boot that still runs may clean itself
 	AcceptTwoNodes  bool
 	RequireVerified bool
 	ResumeHistory   string
@@ -96,7 +97,9 @@ type GuardSpec struct {
 	Watchdog   Watchdog
 	Unarmed    string
 	FencedBoot string
-	Place      Place
+	// RejoinClean is the policy's, and only told where there is a FencedBoot.
+	RejoinClean bool
+	Place       Place
 }
 
 // Peer is another agent.
@@ -123,7 +126,9 @@ type GuardStatus struct {
 	Lost                        []string
 	PeersLost                   bool
 	HistoryBroken               string
-	Clean                       bool
+	// Clean says that nothing is left of volumes that have moved since the
+	// FencedBoot of the Spec was fenced.
+	Clean bool
 }
 
 // Fence is a NodeFence.

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/test/cluster/fleet"
@@ -16,14 +19,15 @@ import (
 
 // What attacks are about.
 const (
-	groupPath  = "/apis/picket.dev/v1alpha1"
-	guardPath  = groupPath + "/nodeguards"
-	rollPath   = groupPath + "/rolls/cluster"
-	fencePath  = groupPath + "/nodefences"
-	policyPath = groupPath + "/fencingpolicies"
-	nodePath   = "/api/v1/nodes"
-	ownSpace   = "/api/v1/namespaces/picket"
-	leasePath  = "/apis/coordination.k8s.io/v1/namespaces/picket/leases"
+	groupPath   = "/apis/picket.dev/v1alpha1"
+	guardPath   = groupPath + "/nodeguards"
+	rollPath    = groupPath + "/rolls/cluster"
+	fencePath   = groupPath + "/nodefences"
+	policyPath  = groupPath + "/fencingpolicies"
+	nodePath    = "/api/v1/nodes"
+	storagePath = "/apis/storage.k8s.io/v1"
+	ownSpace    = "/api/v1/namespaces/picket"
+	leasePath   = "/apis/coordination.k8s.io/v1/namespaces/picket/leases"
 
 	quarantine = `{"spec":{"taints":[{"key":"picket.dev/fenced","value":"b","effect":"NoSchedule"}]}}`
 	evict      = `{"spec":{"taints":[{"key":"node.kubernetes.io/out-of-service","value":"nodeshutdown","effect":"NoExecute"}]}}`
@@ -52,6 +56,18 @@ func send(verb, path, body string) try {
 }
 
 func read(path string) try { return send(http.MethodGet, path, "") }
+
+// missing reads what there is none of, and succeeds if it may.
+func missing(path string) try {
+	return func(ctx context.Context, _ *access, c caller) error {
+		err := c.request(ctx, http.MethodGet, path, "")
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return cmp.Or(err, errors.New("there is one"))
+	}
+}
+
 func gone(path string) try { return send(http.MethodDelete, path, "") }
 
 // says writes a NodeGuard's status that is valid, and newest.
@@ -227,10 +243,19 @@ func agentAttacks() map[string]try {
 		"reads-one-secret":             read(ownSpace + "/secrets/theirs"),
 		"reads-all-secrets":            read("/api/v1/secrets"),
 		"reads-configmaps":             read(ownSpace + "/configmaps"),
-		"lists-pods":                   read("/api/v1/pods"),
+		"reads-a-pod":                  read(ownSpace + "/pods/agent-of-node-2"),
+		"watches-pods":                 read("/api/v1/pods?watch=true"),
 		"deletes-pod":                  gone(ownSpace + "/pods/agent-of-node-2"),
 		"creates-pod":                  send(http.MethodPost, ownSpace+"/pods", aPod),
 		"execs":                        send(http.MethodPost, ownSpace+"/pods/agent-of-node-2/exec", ""),
+
+		"lists-attachments":      read(storagePath + "/volumeattachments"),
+		"lists-drivers":          read(storagePath + "/csidrivers"),
+		"reads-claims":           read("/api/v1/persistentvolumeclaims"),
+		"releases-an-attachment": send(http.MethodPatch, storagePath+"/volumeattachments/x", `{"metadata":{"finalizers":null}}`),
+		"detaches":               gone(storagePath + "/volumeattachments/x"),
+		"writes-pv":              send(http.MethodPatch, "/api/v1/persistentvolumes/x", `{"spec":{}}`),
+		"deletes-pv":             gone("/api/v1/persistentvolumes/x"),
 
 		"mints-controllers-token": send(http.MethodPost, ownSpace+"/serviceaccounts/picket-controller/token", aToken),
 		"mints-unbound-token":     send(http.MethodPost, ownSpace+"/serviceaccounts/picket-agent/token", aToken),

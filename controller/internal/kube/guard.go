@@ -42,7 +42,7 @@ func guardOf(g *v1alpha1.NodeGuard) plan.Guard {
 			Lost:          clone(s.Lost),
 			PeersLost:     meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionPeersLost),
 			HistoryBroken: historyBroken(s.Conditions),
-			Clean:         s.Storage.State == v1alpha1.StorageClean,
+			Clean:         s.Storage.State == v1alpha1.StorageClean && s.Storage.FencedBoot == g.Spec.FencedBoot,
 		},
 	}
 }
@@ -62,22 +62,23 @@ func historyBroken(conditions []metav1.Condition) string {
 
 func guardSpecOf(s v1alpha1.NodeGuardSpec) plan.GuardSpec {
 	return plan.GuardSpec{
-		NodeUID:    s.NodeUID,
-		Neighbours: peersOf(s.Neighbours),
-		Witnesses:  peersOf(s.Witnesses),
-		Callers:    peersOf(s.Callers),
-		Profile:    s.Timing.Resolve(timing.Profile{}),
-		ProbeEvery: s.ProbeEvery.Duration,
-		Watchdog:   watchdogOf(s.Watchdog),
-		Unarmed:    s.Unarmed,
-		FencedBoot: s.FencedBoot,
-		Place:      plan.Place{Zone: s.Zone, Rack: s.Rack},
+		NodeUID:     s.NodeUID,
+		Neighbours:  peersOf(s.Neighbours),
+		Witnesses:   peersOf(s.Witnesses),
+		Callers:     peersOf(s.Callers),
+		Profile:     s.Timing.Resolve(timing.Profile{}),
+		ProbeEvery:  s.ProbeEvery.Duration,
+		Watchdog:    watchdogOf(s.Watchdog),
+		Unarmed:     s.Unarmed,
+		FencedBoot:  s.FencedBoot,
+		RejoinClean: s.Rejoin == v1alpha1.RejoinClean,
+		Place:       plan.Place{Zone: s.Zone, Rack: s.Rack},
 	}
 }
 
 // apiGuardSpec is the inverse of guardSpecOf.
 func apiGuardSpec(s plan.GuardSpec) v1alpha1.NodeGuardSpec {
-	return v1alpha1.NodeGuardSpec{
+	spec := v1alpha1.NodeGuardSpec{
 		NodeUID:    s.NodeUID,
 		Neighbours: apiPeers(s.Neighbours),
 		Witnesses:  apiPeers(s.Witnesses),
@@ -90,6 +91,10 @@ func apiGuardSpec(s plan.GuardSpec) v1alpha1.NodeGuardSpec {
 		Zone:       s.Place.Zone,
 		Rack:       s.Place.Rack,
 	}
+	if s.RejoinClean {
+		spec.Rejoin = v1alpha1.RejoinClean
+	}
+	return spec
 }
 
 func watchdogOf(w v1alpha1.WatchdogPolicy) plan.Watchdog {

@@ -26,6 +26,7 @@ func policyOf(p *v1alpha1.FencingPolicy, now time.Time) plan.Policy {
 		MaxWithheld:     maxWithheldPercent,
 		KeepReady:       s.Pods.KeepReady,
 		Watchdog:        watchdogOf(s.Watchdog),
+		RejoinClean:     s.Rejoin == v1alpha1.RejoinClean,
 		AcceptTwoNodes:  s.AcceptTwoNodes,
 		RequireVerified: s.RequireVerified,
 		ResumeHistory:   s.ResumeHistory,

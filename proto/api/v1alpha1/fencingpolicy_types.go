@@ -63,6 +63,14 @@ type FencingPolicySpec struct {
 	// Watchdog says which watchdog guards a node.
 	// +optional
 	Watchdog WatchdogPolicy `json:"watchdog,omitempty"`
+	// Rejoin says what becomes of a node whose boot was fenced to the end and still
+	// runs. Reset resets it at once. Clean first cuts off and tears down what it
+	// has of volumes that have moved, and resets it where that cannot be done or
+	// proven; either way its quarantine stays until it boots anew.
+	// +kubebuilder:validation:Enum=Reset;Clean
+	// +kubebuilder:default=Reset
+	// +optional
+	Rejoin Rejoin `json:"rejoin,omitempty"`
 	// AcceptTwoNodes arms clusters of fewer than three nodes, in which every
 	// API outage that also cuts the peers resets nodes.
 	// +optional
@@ -84,6 +92,15 @@ type Mode string
 const (
 	Enforce Mode = "Enforce"
 	Observe Mode = "Observe"
+)
+
+// Rejoin is what becomes of a node whose fenced boot still runs.
+type Rejoin string
+
+// The ways of a rejoin. What is not RejoinClean is a reset.
+const (
+	RejoinReset Rejoin = "Reset"
+	RejoinClean Rejoin = "Clean"
 )
 
 // Pause stops new fences for a while.

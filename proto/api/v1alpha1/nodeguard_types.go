@@ -65,6 +65,11 @@ type NodeGuardSpec struct {
 	// volumes have moved. An agent that runs in this boot must not go on.
 	// +optional
 	FencedBoot string `json:"fencedBoot,omitempty"`
+	// Rejoin says how an agent that runs in FencedBoot does not go on: by a reset,
+	// or, if it is Clean, by tearing down what has moved. Empty means Reset.
+	// +kubebuilder:validation:Enum=Reset;Clean
+	// +optional
+	Rejoin Rejoin `json:"rejoin,omitempty"`
 	// Zone and Rack say what fails together with this node, by its Node's labels:
 	// for people.
 	// +optional
@@ -144,7 +149,7 @@ type NodeGuardStatus struct {
 	// +listType=set
 	// +optional
 	Lost []string `json:"lost,omitempty"`
-	// Storage says whether volumes of the node's pods are mounted or mapped.
+	// Storage says which volumes are mounted or mapped, and whether they may be.
 	// +optional
 	Storage Storage `json:"storage,omitempty"`
 	// APIEndpoint is the API server that answered last.
@@ -232,28 +237,50 @@ type Acked struct {
 
 // Storage is the state of the node's volumes.
 type Storage struct {
-	// State is Clean or Dirty.
+	// State is Clean, InUse, Dirty or Unknown.
 	// +optional
 	State string `json:"state,omitempty"`
-	// Devices are the mounted or mapped ones.
+	// FencedBoot is that of the spec for which State was found: nothing of what
+	// has moved since that boot was fenced is left on a node that is Clean of it.
+	// Empty while no fence has come to its end.
+	// +optional
+	FencedBoot string `json:"fencedBoot,omitempty"`
+	// Message says for people what is Dirty, or why nothing is known.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Devices are the mounted or mapped ones; those that must not stay come first.
 	// +listType=atomic
 	// +optional
 	Devices []Device `json:"devices,omitempty"`
+	// Omitted counts the devices that are left out where there are very many.
+	// +optional
+	Omitted int32 `json:"omitted,omitempty"`
 }
 
 // The states of Storage.
 const (
+	// StorageClean says that nothing is left of volumes that have moved since
+	// FencedBoot was fenced; without one, that there are no volumes at all.
 	StorageClean = "Clean"
+	// StorageInUse says that the node has volumes, and no reason to give them up.
+	StorageInUse = "InUse"
+	// StorageDirty says that something is left of volumes that have moved.
 	StorageDirty = "Dirty"
+	// StorageUnknown says that the node could not look, or has not yet.
+	StorageUnknown = "Unknown"
 )
 
-// Device is a block device or mount that belongs to a volume.
+// Device is a block device or mount that belongs to a volume, or may.
 type Device struct {
 	// Path is the device node or mount point.
 	Path string `json:"path"`
-	// Volume is the PersistentVolume's name, if it is known.
+	// Volume is the PersistentVolume's name; its CSI handle where no name is known.
 	// +optional
 	Volume string `json:"volume,omitempty"`
+	// Standing is Stale for one that has moved, Stuck for one that can be neither
+	// left nor torn down, else empty.
+	// +optional
+	Standing string `json:"standing,omitempty"`
 }
 
 // NodeGuardList is a list of NodeGuards.

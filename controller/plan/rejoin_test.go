@@ -1,0 +1,59 @@
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/picket-dev/picket/controller/plan"
+)
+
+// A14: what the policy says of a rejoin is told to an agent whose boot was fenced,
+// and to no other, and taken back with the fence.
+func TestA14_RejoinIsToldWithTheFencedBoot(t *testing.T) {
+	c := ready(t, 5)
+	c.policy.RejoinClean = true
+	c.toWithheld("n2")
+	c.until("n2", plan.Detached, time.Minute)
+	for name, g := range c.guards {
+		fenced := name == "n2"
+		if g.Spec.RejoinClean != fenced || (g.Spec.FencedBoot != "") != fenced {
+			t.Errorf("%s is told %q, clean %t", name, g.Spec.FencedBoot, g.Spec.RejoinClean)
+		}
+	}
+	c.reboot("n2")
+	c.until("n2", plan.Recovered, time.Minute)
+	c.run(5 * time.Second)
+	if s := c.guards["n2"].Spec; s.RejoinClean || s.FencedBoot != "" {
+		t.Errorf("after the fence it is told %q, clean %t", s.FencedBoot, s.RejoinClean)
+	}
+}
+
+// C8: an agent that has not heard of this fence yet has not said anything about
+// it, whatever it says.
+func TestC8_CleanOfAnotherFenceDoesNotLift(t *testing.T) {
+	c := ready(t, 5)
+	c.toWithheld("n2")
+	c.until("n2", plan.Detached, time.Minute)
+	c.reboot("n2")
+	c.until("n2", plan.Recovered, time.Minute) // the machine is well
+
+	c = ready(t, 5)
+	c.toWithheld("n2")
+	c.until("n2", plan.Detached, time.Minute)
+	c.reboot("n2")
+	l := c.leader()
+	for range 400 {
+		c.now += tick
+		c.live()
+		l.sync()
+		g := l.world.guards["n2"]
+		g.Spec.FencedBoot = "n2/0" // of the fence before this one
+		l.world.guards["n2"] = g
+		for _, a := range l.plan() {
+			l.act(a)
+		}
+	}
+	if n := c.nodes["n2"]; c.phase("n2") != plan.Detached || n.Fence == "" || !n.Ready {
+		t.Errorf("%s, %+v", c.phase("n2"), n)
+	}
+}
