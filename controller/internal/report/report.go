@@ -142,7 +142,8 @@ func (r *Report) draw(now time.Time) {
 	for i := range r.Fences {
 		f := &r.Fences[i]
 		f.Total = f.end(now)
-		axis = max(axis, f.Timeline.Bound.Duration, min(f.Total, maxAxis))
+		bound := f.Timeline.Bound.Duration
+		axis = max(axis, bound+bound/20, min(f.Total, maxAxis)) // the bound's line stands within
 	}
 	r.Axis = axis
 	for i := range r.Fences {
