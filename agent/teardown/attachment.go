@@ -8,6 +8,8 @@ type Attachments struct {
 	// Known says that all of it could be read. Unset, nothing is stale, and
 	// nothing is Clean either.
 	Known bool
+	// Why says for people why not all of it could be read.
+	Why string
 	// Volumes are all that are attached to this node, and of the others at
 	// least the PersistentVolumes that name a device, a target or an image of the
 	// host, or that its metadata name.

@@ -126,7 +126,11 @@ func attest() Step {
 func (h *host) wideBlockers() []Blocker {
 	var found []Blocker
 	if !h.api.Known {
-		found = append(found, Blocker{Why: "what is attached to this node could not be read"})
+		why := "what is attached to this node could not be read"
+		if h.api.Why != "" {
+			why += ": " + h.api.Why
+		}
+		found = append(found, Blocker{Why: why})
 	}
 	for _, u := range h.Unknown {
 		if (u.Device == Number{}) {

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 
 	"github.com/picket-dev/picket/agent/internal/block/child"
@@ -42,6 +44,18 @@ func TestAnEmptyFileOfAnIdleVolume(t *testing.T) {
 		if inv := tr.read(t); len(inv.Unknown) > 0 || len(inv.Volumes) > 0 {
 			t.Errorf("%q: unknown %v, volumes %v", text, inv.Unknown, inv.Volumes)
 		}
+	}
+}
+
+// A volume that is a part of its pod is the pod's, whether its driver attaches
+// others or not.
+func TestAnEphemeralVolumeIsItsPods(t *testing.T) {
+	tr := newTree()
+	dir := podDir + "/volumes/kubernetes.io~csi/scratch"
+	tr[dir+"/vol_data.json"] = `{"driverName":"d","volumeHandle":"csi-0a","specVolID":"scratch","volumeLifecycleMode":"Ephemeral"}`
+	want := []teardown.Volume{{File: dir + "/vol_data.json", Dir: dir}}
+	if d := cmp.Diff(want, tr.read(t).Volumes, cmpopts.EquateComparable(teardown.Volume{})); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -71,6 +71,7 @@ func kubeletVolume(f file) (teardown.Volume, error) {
 		Driver string `json:"driverName"`
 		Handle string `json:"volumeHandle"`
 		PV     string `json:"specVolID"`
+		Mode   string `json:"volumeLifecycleMode"`
 	}
 	if err := decode(f.Text, &data); err != nil {
 		return v, err
@@ -86,6 +87,9 @@ func kubeletVolume(f file) (teardown.Volume, error) {
 	}
 	if v.Driver == "" || v.Handle == "" {
 		return v, errors.New("it names no driver, or no volume")
+	}
+	if data.Mode == "Ephemeral" {
+		v.Driver, v.Handle, v.PV = "", "", "" // part of its pod: no attachment says where it is
 	}
 	return v, nil
 }

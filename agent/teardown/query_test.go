@@ -1,0 +1,52 @@
+package teardown
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What a plan needs of the API: names, handles, and a search only for devices that
+// nothing on the host explains.
+func TestAsk(t *testing.T) {
+	tests := []struct {
+		name  string
+		shape func(s *shape)
+		want  Query
+	}{
+		{"a host without volumes", func(*shape) {}, Query{}},
+		{"a volume with its metadata", func(s *shape) {
+			s.volume(s.rbd(0, "a"), volumeShape{pv: "pv-a"})
+		}, Query{PVs: []string{"pv-a"}, Volumes: []Handle{{"csi.example", "handle-pv-a"}}}},
+		{"a unit that came back by itself", func(s *shape) {
+			s.session("1", target, portalA)
+			s.lun("sdb", "1", 1, "w1")
+		}, Query{Search: true}},
+		{"a unit that came back, and that metadata name", func(s *shape) {
+			s.session("1", target, portalA)
+			s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", bare: true, identity: Identity{WWID: "w1"}})
+		}, Query{PVs: []string{"pv-a"}, Volumes: []Handle{{"csi.example", "handle-pv-a"}}}},
+		{"root on iSCSI", rootOnISCSI, Query{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := node()
+			tt.shape(s)
+			got := Ask(s.inv)
+			if d := cmp.Diff(tt.want, Query{PVs: got.PVs, Volumes: got.Volumes, Search: got.Search}, cmp.AllowUnexported(Query{}), cmp.Comparer(func(a, b *host) bool { return true })); d != "" {
+				t.Errorf("query (-want +got):\n%s", d)
+			}
+		})
+	}
+	s := node()
+	s.session("1", target, portalA)
+	s.lun("sdb", "1", 1, "w1")
+	for id, want := range map[Identity]bool{
+		{Target: target, LUN: 1}: true, {WWID: "w1"}: true, {WWID: "w2", Target: target, LUN: 1}: true,
+		{Target: target, LUN: 2}: false, {WWID: "w2"}: false, {}: false,
+	} {
+		if got := Ask(s.inv).Concerns(id); got != want {
+			t.Errorf("%+v concerns the host: %t", id, got)
+		}
+	}
+}
