@@ -24,7 +24,7 @@ func (c *connection) explain(err error) error {
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("%s does not accept your credentials: %w; log in again, or choose another --context", c.host, err)
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("%w\nWhoever administers the cluster can bind you to a ClusterRole of Picket's: picket-viewer to look, picket-requester to ask for fences, picket-prover to confirm that a machine is off. To pause takes the verbs create and patch on fencingpolicies.picket.dev", err)
+		return fmt.Errorf("%w\nWhoever administers the cluster can bind you to a ClusterRole of Picket's: picket-viewer to look, picket-requester to ask for fences, picket-prover to confirm that a machine is off, picket-operator to pause", err)
 	case apierrors.IsConflict(err):
 		return fmt.Errorf("somebody else changed it at the same moment: %w; look at it, and try again", err)
 	case errors.As(err, &status):
