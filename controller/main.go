@@ -86,6 +86,7 @@ and pods. Of several replicas one leads; a replica that loses the lease ends.`,
 	f.StringVar(&o.domainLabel, "failure-domain-label", kube.DefaultDomainLabel, "node label whose value is the failure domain")
 	f.StringVar(&o.rackLabel, "rack-label", kube.DefaultRackLabel, "node label whose value names the rack, for people")
 	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	c.AddCommand(uninstallCommand())
 	return c
 }
 

@@ -103,6 +103,8 @@ func (p *step) witnesses() []Peer {
 // unarmed says why a node must stay unarmed, or nothing.
 func (p *step) unarmed(n *Node) string {
 	switch {
+	case p.w.Policy.Uninstall:
+		return "Uninstall"
 	case p.w.Policy.Observe:
 		return "Observe"
 	case n.Excluded:

@@ -33,6 +33,7 @@ type Roll struct {
 // Policy is the FencingPolicy, with its defaults filled in.
 type Policy struct {
 	Observe         bool
+	Uninstall       bool   // with Observe: agents take everything off their hosts
 	Paused          string // why new fences are paused; empty: they are not
 	Profile         timing.Profile
 	MaxWithheld     int // percent of the nodes

@@ -51,7 +51,8 @@ type Daemon struct {
 	republish mailbox[struct{}]
 	armed     mailbox[bool] // whether the node is, for the inhibitor against sleep
 	// prepared is closed once the core is done with a Shutdown or a Stop.
-	prepared chan struct{}
+	prepared  chan struct{}
+	dismissed dismissal
 
 	guiding sync.Mutex                     // the core hears one word of the controller at a time
 	verdict atomic.Pointer[decide.Verdict] // the newest, for the admin service
@@ -103,8 +104,10 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 	leaving, end := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
 	defer end()
 	d.lastWord(leaving)
-	d.remove(leaving)
-	d.removeGate(leaving)
+	left := d.vacate(leaving)
+	if d.dismissed.told() {
+		return d.linger(ctx, left)
+	}
 	return nil
 }
 
@@ -137,7 +140,7 @@ func (d *Daemon) lastWord(ctx context.Context) {
 func (d *Daemon) loop(ctx, work context.Context) {
 	wake := time.NewTimer(0)
 	defer wake.Stop()
-	stop := ctx.Done()
+	stop, dismissed := ctx.Done(), d.dismissed.done()
 	done := false
 	var giveUp <-chan time.Time
 	for {
@@ -150,12 +153,19 @@ func (d *Daemon) loop(ctx, work context.Context) {
 		case <-stop:
 			stop = nil
 			giveUp = time.After(d.config.StopWithin.Duration)
-			v = d.step(decide.Tick{})
-			if !v.Done { // a shutdown that was announced may be prepared
-				go func() { d.tell(work, d.farewell(work)) }()
-			}
+			v = d.takeLeave(work)
+		case <-dismissed:
+			dismissed = nil
+			giveUp = time.After(d.config.StopWithin.Duration)
+			v = d.takeLeave(work)
 		case <-giveUp:
-			if d.verdict.Load().Memory.Promise.Armed {
+			armed := d.verdict.Load().Memory.Promise.Armed
+			if armed && stop != nil { // nobody waits for this process to end
+				d.log.Warn("Picket is to leave, and the node cannot become unarmed yet: trying on", "rule", "A13")
+				giveUp = time.After(d.config.StopWithin.Duration)
+				continue
+			}
+			if armed {
 				d.log.Error("could not become unarmed in time: leaving armed, the node will reset", "rule", "A13")
 			} else {
 				d.log.Warn("the holder has not confirmed in time: leaving unarmed", "rule", "A13")
@@ -167,11 +177,20 @@ func (d *Daemon) loop(ctx, work context.Context) {
 			close(d.prepared)
 			done = true
 		}
-		if done && stop == nil {
+		if done && (stop == nil || dismissed == nil) {
 			return
 		}
 		wake.Reset(v.Wake.Elapsed(clock.Now()) * -1)
 	}
+}
+
+// takeLeave begins to become unarmed (A13), if that has not been done.
+func (d *Daemon) takeLeave(work context.Context) decide.Verdict {
+	v := d.step(decide.Tick{})
+	if !v.Done { // a shutdown that was announced may be prepared
+		go func() { d.tell(work, d.farewell(work)) }()
+	}
+	return v
 }
 
 func (d *Daemon) step(e decide.Event) decide.Verdict {
@@ -336,6 +355,10 @@ func (d *Daemon) guided(ctx context.Context, s v1alpha1.NodeGuardSpec) {
 	d.server.SetPeers(peers)
 	d.seen.keep(peers)
 	d.beats.Set(spec.Profile.Heartbeat, spec.Neighbours)
-	d.launcher.Want(wantOf(s.Watchdog, spec.Profile))
+	if s.Unarmed == string(v1alpha1.Uninstall) {
+		d.dismissed.tell()
+	} else {
+		d.launcher.Want(wantOf(s.Watchdog, spec.Profile))
+	}
 	d.tell(ctx, decide.Guided{Spec: spec})
 }

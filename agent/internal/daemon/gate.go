@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/picket-dev/picket/agent/internal/gate"
-	"github.com/picket-dev/picket/agent/internal/host"
 	"github.com/picket-dev/picket/agent/internal/launch"
 	"github.com/picket-dev/picket/systemd"
 )
@@ -51,7 +50,7 @@ func (d *Daemon) installGate(ctx context.Context) {
 // removeGate takes the gate off a host that Picket leaves. What is left of it
 // holds nobody: the unit does nothing without its binary.
 func (d *Daemon) removeGate(ctx context.Context) {
-	if d.config.Holder.Launch == launch.External || !host.Uninstalling(d.config.host()) {
+	if d.config.Holder.Launch == launch.External || !d.uninstalling() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, gateWithin)

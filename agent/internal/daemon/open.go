@@ -47,6 +47,7 @@ func newDaemon(c Config, version string, log *slog.Logger) (*Daemon, error) {
 		republish:  newMailbox[struct{}](),
 		armed:      newMailbox[bool](),
 		prepared:   make(chan struct{}),
+		dismissed:  newDismissal(),
 		conditions: make(map[string]metav1.Condition),
 	}
 	d.journal = newJournal(d.log)

@@ -52,6 +52,9 @@ func (d *Daemon) rotateKey(why string) error {
 // revoked takes the deletion of the NodeGuard for the word that the key is not to
 // be trusted any more: whoever has stolen it loses it, since nobody pins it again.
 func (d *Daemon) revoked() {
+	if d.uninstalling() {
+		return // nobody is to be talked to any more
+	}
 	if err := d.rotateKey("the NodeGuard was deleted, which revokes the old one"); err != nil {
 		d.log.Error("the key is revoked, and there is no new one", "err", err)
 	}

@@ -30,7 +30,7 @@ func (d *Daemon) farewell(ctx context.Context) decide.Event {
 	switch {
 	case d.shuttingDown(ctx):
 		return d.lastOrders()
-	case host.Uninstalling(d.config.host()):
+	case d.uninstalling():
 		return decide.Stop{Uninstall: true}
 	}
 	s := d.keeper.status.Load()
@@ -75,21 +75,6 @@ func (d *Daemon) lastOrders() decide.Event {
 // systemd reaches the host's service manager.
 func (d *Daemon) systemd(ctx context.Context) (*systemd.Manager, error) {
 	return systemd.Dial(ctx, filepath.Join(d.config.Root, systemd.PrivateSocket))
-}
-
-// remove takes the holder off a host that Picket leaves, where the node could
-// become unarmed; the holder itself must have stopped its device.
-func (d *Daemon) remove(ctx context.Context) {
-	if !host.Uninstalling(d.config.host()) {
-		return
-	}
-	err := errors.New("the node is armed")
-	if v := d.verdict.Load(); v == nil || !v.Memory.Promise.Armed {
-		err = d.launcher.Remove(ctx)
-	}
-	if err != nil {
-		d.log.Error("the holder stays on the host", "rule", "A13", "err", err)
-	}
 }
 
 // attendLogin keeps logind from shutting the host down before the agent has

@@ -23,6 +23,7 @@ func TestA13_Farewell(t *testing.T) {
 	shutdown, uninstall := "run/picket/shutdown", "run/picket/uninstall"
 	for name, tt := range map[string]struct {
 		files    []string
+		told     bool // by the controller, to leave
 		child    bool // the holder ends with the pod
 		external bool // the holder is somebody else's
 		loud     bool // systemd may ping the watchdog
@@ -32,6 +33,8 @@ func TestA13_Farewell(t *testing.T) {
 		"an upgrade, with a child":           {child: true, want: decide.Stop{Uninstall: true}},
 		"a holder of somebody else's":        {child: true, external: true, want: decide.Stop{}},
 		"an uninstall":                       {files: []string{uninstall}, want: decide.Stop{Uninstall: true}},
+		"a word of the controller":           {told: true, want: decide.Stop{Uninstall: true}},
+		"a shutdown of a dismissed node":     {told: true, files: []string{shutdown}, want: decide.Shutdown{}},
 		"a shutdown":                         {files: []string{shutdown}, want: decide.Shutdown{}},
 		"a shutdown of an uninstalled node":  {files: []string{shutdown, uninstall}, want: decide.Shutdown{}},
 		"a shutdown that would ping the dog": {files: []string{shutdown}, loud: true, want: decide.Stop{}},
@@ -50,6 +53,9 @@ func TestA13_Farewell(t *testing.T) {
 			quiet := func() launch.Report { return launch.Report{Quiet: !tt.loud} }
 			d := &Daemon{config: Config{Root: root, Run: "run/picket"}, keeper: &keeper{launched: quiet}, log: slog.New(slog.DiscardHandler)}
 			d.keeper.status.Store(&hold.Status{State: hold.Armed, Outlives: !tt.child})
+			if d.dismissed = newDismissal(); tt.told {
+				d.dismissed.tell()
+			}
 			if tt.external {
 				d.config.Holder.Launch = launch.External
 			}
@@ -85,9 +91,12 @@ func TestA13_AnUninstallTakesTheHolderAlongOrSaysWhyNot(t *testing.T) {
 			d := &Daemon{config: c, log: slog.New(slog.NewTextHandler(&said, nil)), keeper: &keeper{socket: filepath.Join(c.Root, "nowhere")}}
 			d.launcher = launch.New(c.Holder, c.host(), "b1", d.keeper, d.log)
 			d.verdict.Store(&decide.Verdict{Hold: tt.hold, Memory: decide.Memory{Promise: timing.Promise{Armed: tt.armed}}})
-			d.remove(t.Context())
+			left := d.vacate(t.Context())
 			if _, err := os.Stat(binary); tt.left != (err == nil) || tt.left != strings.Contains(said.String(), "stays on the host") {
 				t.Errorf("the holder: %v; said %q", err, said.String())
+			}
+			if tt.left != (left != nil) {
+				t.Errorf("left: %v", left)
 			}
 		})
 	}

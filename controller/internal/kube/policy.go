@@ -22,7 +22,8 @@ func policyOf(p *v1alpha1.FencingPolicy, now time.Time) plan.Policy {
 	}
 	s := p.Spec
 	v := plan.Policy{
-		Observe:         s.Mode == v1alpha1.Observe,
+		Observe:         s.Mode == v1alpha1.Observe || s.Mode == v1alpha1.Uninstall,
+		Uninstall:       s.Mode == v1alpha1.Uninstall,
 		MaxWithheld:     maxWithheldPercent,
 		KeepReady:       s.Pods.KeepReady,
 		Watchdog:        watchdogOf(s.Watchdog),

@@ -33,8 +33,9 @@ type FencingPolicy struct {
 
 // FencingPolicySpec is the policy.
 type FencingPolicySpec struct {
-	// Mode is Enforce, or Observe: watch and report, arm nothing, fence nothing.
-	// +kubebuilder:validation:Enum=Enforce;Observe
+	// Mode is Enforce, or Observe: watch and report, arm nothing, fence nothing; or
+	// Uninstall: the same, and agents take everything off their hosts.
+	// +kubebuilder:validation:Enum=Enforce;Observe;Uninstall
 	// +kubebuilder:default=Enforce
 	// +optional
 	Mode Mode `json:"mode,omitempty"`

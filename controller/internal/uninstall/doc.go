@@ -1,0 +1,9 @@
+// Package uninstall takes Picket off a cluster in the one order in which nobody
+// resets: first every node becomes unarmed and its host clean, by the agents' own
+// handshake (A13), then what runs goes, then the taints, and last the objects.
+//
+// It decides nothing about safety itself: it sets the policy's mode and waits. It
+// refuses to go on past a node that is armed, and to touch what is not Picket's.
+// As long as it has not come to its end the Roll exists, and with it the admission
+// policy picket-keep refuses to delete what agents need.
+package uninstall
