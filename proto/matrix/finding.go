@@ -93,8 +93,14 @@ func (x *explainer) groups() {
 		within := func(n string) bool { return slices.Contains(island, x.Group(n)) }
 		x.add(ScopeGroup, slices.Clone(island),
 			func(p pair) bool { return within(p.from) != within(p.to) },
-			"%s %s cut off from %s: %s", x.kind, Names(island), Names(main), x.fate(within))
+			"%s %s cut off from %s: %s", x.kind, Names(island), Names(named(main)), x.fate(within))
 	}
+}
+
+// named returns the groups that have a name. Nodes without a group belong to the
+// main part, and are no group to speak of.
+func named(groups []string) []string {
+	return slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == "" })
 }
 
 // fate says what is known of a cut-off part from within.

@@ -293,3 +293,19 @@ func BenchmarkFindings(b *testing.B) {
 		New(agents).Findings("rack")
 	}
 }
+
+// Nodes without a group are part of the cluster, and are not named as a group.
+func TestNodesWithoutAGroupAreNotNamed(t *testing.T) {
+	agents := racks(4, 3)
+	for _, i := range []int{0, 4} {
+		agents[i].Group = ""
+	}
+	lose(agents, func(a, b Agent) bool { return (a.Group == "r4") != (b.Group == "r4") })
+	want := []Finding{{
+		Scope: ScopeGroup, Subjects: []string{"r4"},
+		Text: "rack r4 cut off from r1–r3: uplink, not hosts (its nodes hear each other)",
+	}}
+	if d := cmp.Diff(want, New(agents).Findings("rack")); d != "" {
+		t.Errorf("findings (-want +got):\n%s", d)
+	}
+}

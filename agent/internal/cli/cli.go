@@ -110,7 +110,7 @@ func peersCommand() *cobra.Command {
 			"last ping, HEARS US that of the last answer which it got from us, by its own word. P50, P95, P99\n" +
 			"and LOSS are of the last 120 pings; the first one on a new connection pays for its handshake.\n" +
 			"ROLL is the age of the roll that the peer holds: what the API is to it. SINCE is since when it\n" +
-			"is in its state.\n" +
+			"is in its state. PATH is the address that answered last.\n" +
 			"Exit code: 0 all links are well, 1 some are not, 3 could not ask.",
 		Example: "  picket-agent peers\n  picket-agent peers -o wide\n  picket-agent peers -o json | jq '.peers[] | select(.lost)'",
 	}, &f, screenful{
@@ -128,13 +128,14 @@ func matrixCommand() *cobra.Command {
 		Use:   "matrix",
 		Short: "Show who hears whom, and whether that is a host, a rack's uplink or a path",
 		Long: "Shows observers as rows and subjects as columns, and says what they add up to. It is what this\n" +
-			"node knows: whom it hears, and what those who watch it say of it. `kubectl picket matrix` shows\n" +
-			"what all agents say of each other, from the API.\n" +
-			"--by says what fails together: subnet (/24, /64) or NAME=REGEXP, which takes the name of a node's\n" +
-			"rack or zone out of its own, by the parentheses where there are some.\n" +
+			"node knows: whom it hears, what those who watch it say of it, and whom its neighbours hear.\n" +
+			"`kubectl picket matrix` shows what all agents say of each other, from the API.\n" +
+			"--by says what fails together: rack or zone, by the nodes' labels; subnet (/24, /64); or\n" +
+			"NAME=REGEXP, which takes the name of a node's rack or zone out of its own, by the parentheses\n" +
+			"where there are some.\n" +
 			"Exit code: 0 all links are well, 1 some are not, 3 could not ask.",
 		Example: "  picket-agent matrix\n" +
-			"  picket-agent matrix --by subnet\n" +
+			"  picket-agent matrix --by rack\n" +
 			"  picket-agent matrix --by rack='^(r[0-9]+)-'   # r4-node-7 is in rack r4\n" +
 			"  picket-agent matrix -o json | jq .findings",
 		PreRunE: func(*cobra.Command, []string) (err error) {
@@ -142,8 +143,8 @@ func matrixCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&by, "by", by, "node, subnet or NAME=REGEXP")
-	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions([]string{"node", "subnet"}, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	cmd.Flags().StringVar(&by, "by", by, "node, rack, zone, subnet or NAME=REGEXP")
+	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(view.Groupings(), cobra.ShellCompDirectiveNoFileComp)) // the flag exists
 	return look(cmd, &f, screenful{
 		data:  func(r *peerv1.StatusReply) ([]byte, error) { return value(view.MatrixOf(r, grouping)) },
 		table: func(s *screen.Screen, r *peerv1.StatusReply) { view.Matrix(s, view.MatrixOf(r, grouping)) },

@@ -130,7 +130,10 @@ func TestOutputs(t *testing.T) {
 		{"fine", "peers -o yaml", 0},
 		{"fine", "why -o json", 0},
 		{"rack-cut", "matrix --by subnet", exitDegraded},
-		{"rack-cut", "matrix --by rack=^(r[0-9]+)-", exitDegraded},
+		{"rack-cut", "matrix --by rack", exitDegraded},
+		{"rack-cut", "matrix --by zone", exitDegraded},
+		{"rack-cut", "matrix --by name=^(r[0-9]+)-", exitDegraded},
+		{"rack-cut", "matrix -o wide", exitDegraded},
 		{"rack-cut", "matrix -o json", exitDegraded},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
@@ -149,7 +152,7 @@ func TestFlagsAreChecked(t *testing.T) {
 	for _, tt := range []struct{ args, says string }{
 		{"status -o xml", "use table, wide, json or yaml"},
 		{"watchdog self-test -o xml", "use table, wide, json or yaml"},
-		{"matrix --by rack", "NAME=REGEXP"},
+		{"matrix --by row", "NAME=REGEXP"},
 		{"matrix --by rack=(", "missing closing"},
 		{"why -n -1", "0 for all"},
 		{"top", "top needs a terminal"},

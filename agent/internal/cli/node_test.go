@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -19,7 +20,21 @@ func neighbour(rack, n int) *peerv1.PeerStatus {
 		Neighbour: true, Caller: true, OutAge: ms(120 + 10*n), InAge: ms(310), HeardUs: ms(480), Since: ms(3 * 3600 * 1000),
 		Pings:   &peerv1.Pings{Sent: 120, P50: ms(1), P95: ms(3), P99: ms(14)},
 		RollAge: ms(620), RollSerial: 4711, BootId: fmt.Sprintf("b%d%d", rack, n), Reached: ms(130),
+		Rack: fmt.Sprintf("r%d", rack), Zone: "z1", Path: fmt.Sprintf("10.0.%d.%d:9735", rack, n), Sights: sights(rack),
 	}
+}
+
+// sights are how a node of the rack sees its neighbours: the first node, and two
+// in the next rack, of which the first node knows one.
+func sights(rack int) []*peerv1.Sight {
+	next := rack%4 + 1
+	all := []*peerv1.Sight{{Node: "r1-node-1", Zone: "z1", Rack: "r1", Address: "10.0.1.1:9735"}}
+	for _, n := range []int{3, 4} {
+		all = append(all, &peerv1.Sight{
+			Node: fmt.Sprintf("r%d-node-%d", next, n), Zone: "z1", Rack: fmt.Sprintf("r%d", next), Address: fmt.Sprintf("10.0.%d.%d:9735", next, n),
+		})
+	}
+	return all
 }
 
 // armed is a node that is fine, with eight neighbours in four racks, three of
@@ -27,6 +42,7 @@ func neighbour(rack, n int) *peerv1.PeerStatus {
 func armed() *peerv1.StatusReply {
 	r := &peerv1.StatusReply{
 		Node: "r1-node-1", BootId: "6a0f1d5e-8c5b-4b6e-9f57-0a4c1a3b2d10", Version: "v0.3.0", Addresses: []string{"10.0.1.1:9735"},
+		Zone: "z1", Rack: "r1", Published: true, Fingerprint: strings.Repeat("ab", 32),
 		Phase: "Armed", Next: "stays up; if API and peers vanish now, resets in 4.6s, or in 15.8s by the watchdog alone if the agent hangs too",
 		PetLeft: ms(4600), ResetLeft: ms(15800), RollAge: ms(400), RollVia: "api", RollSerial: 4711, History: "h-7f3a",
 		LostAfter: ms(2000),
@@ -84,6 +100,9 @@ func nodes() map[string]*peerv1.StatusReply {
 		"rack-cut": changed(func(r *peerv1.StatusReply) {
 			lose(r.Peers[6], 12)
 			lose(r.Peers[7], 12)
+			for _, p := range r.Peers[4:6] { // those of rack 3, which watch it too
+				p.Sights[1].Lost, p.Sights[2].Lost = true, true
+			}
 			r.Entries = []*peerv1.Entry{
 				{Node: "r4-node-2", BootId: "b42", Fence: "f-19", State: peerv1.Entry_STATE_WITHHELD},
 				{Node: "r4-node-3", BootId: "b43", Fence: "f-20", State: peerv1.Entry_STATE_SUSPECTED},
@@ -120,6 +139,7 @@ func nodes() map[string]*peerv1.StatusReply {
 			lose(r.Peers[3], 40)
 			r.Peers[3].InAge = ms(400)
 			r.Peers[5].HeardUs = ms(8000)
+			r.Peers[0].Path = "10.1.1.2:9735" // its second address
 			r.Peers[6] = &peerv1.PeerStatus{Node: r.Peers[6].Node, Addresses: r.Peers[6].Addresses, Caller: true, InAge: ms(50000)}
 			r.Peers[8].WithinReach, r.Peers[8].Reached = false, ms(200000)
 		}),

@@ -45,6 +45,11 @@ type Config struct {
 	// hostIP is $HOST_IP, the node's address in Kubernetes.
 	hostIP string
 
+	// Metrics is host:port where /metrics, /healthz and /readyz are served, such
+	// as 127.0.0.1:9464, or :9464 for every address. Empty: nowhere. Whoever
+	// reaches it sees how the node stands, and can change nothing.
+	Metrics string `json:"metrics,omitempty"`
+
 	// API says how to reach the API servers.
 	API APIConfig `json:"api"`
 
@@ -124,6 +129,8 @@ func (c Config) Validate() error {
 		_, err := netip.ParseAddrPort(a)
 		require(err == nil, "advertise must be addresses with ports, such as 10.0.0.1:9735; one is %q", a)
 	}
+	require(c.Metrics == "" || listens(c.Metrics),
+		"metrics must be an address with a port, such as 127.0.0.1:9464 or :9464, or empty; it is %q", c.Metrics)
 	for _, e := range c.API.Endpoints {
 		require(strings.HasPrefix(e, "https://"), "api.endpoints must be https URLs; one is %q", e)
 	}
@@ -133,6 +140,15 @@ func (c Config) Validate() error {
 		return fmt.Errorf("configuration of picket-agent: %w", err)
 	}
 	return nil
+}
+
+// listens reports whether it is IP:port or :port.
+func listens(address string) bool {
+	if strings.HasPrefix(address, ":") {
+		address = "0.0.0.0" + address
+	}
+	a, err := netip.ParseAddrPort(address)
+	return err == nil && a.Port() != 0
 }
 
 // host says where the host's files are.

@@ -86,7 +86,7 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 	d.beats = peer.NewHeartbeater(d.client, func(b peer.Beat) { d.beat(work, b) })
 	var running sync.WaitGroup
 	for _, run := range []func(context.Context){
-		d.journal.run, d.launcher.Run, d.keeper.run, d.beats.Run, d.publish, d.watchGuard, d.watchLinks, d.serveAdmin, d.attendLogin, d.retireKeys,
+		d.journal.run, d.launcher.Run, d.keeper.run, d.beats.Run, d.publish, d.watchGuard, d.watchLinks, d.serveAdmin, d.serveMetrics, d.attendLogin, d.retireKeys,
 	} {
 		running.Go(func() { run(work) })
 	}

@@ -109,6 +109,12 @@ api: {endpoints: ["https://10.0.0.9:6443"]}
 		{"who starts the holder", strings.Replace(good, "sysrq: ", "launch: Systemctl, sysrq: ", 1), "holder.launch"},
 		{"nothing that resets the host", strings.Replace(good, "{sysrq: /proc/sysrq-trigger}", "{launch: Child}", 1), "holder.sysrq"},
 		{"a holder of somebody else's", strings.Replace(good, "{sysrq: /proc/sysrq-trigger}", "{launch: External, socket: run/x}", 1), "holder.socket must be"},
+		{"metrics", good + "metrics: 127.0.0.1:9464\n", ""},
+		{"metrics on every address", good + "metrics: \":9464\"\n", ""},
+		{"metrics on IPv6", good + "metrics: \"[::1]:9464\"\n", ""},
+		{"metrics without a port", good + "metrics: 127.0.0.1\n", "metrics must be an address with a port"},
+		{"metrics at a name", good + "metrics: localhost:9464\n", "metrics must be an address with a port"},
+		{"metrics at any port", good + "metrics: 127.0.0.1:0\n", "metrics must be an address with a port"},
 		{"stop", good + "stopWithin: 0s\n", "stopWithin must be longer"},
 		{"run outside of root", good + "run: ../run\n", "not a path below root"},
 	}

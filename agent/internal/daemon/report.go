@@ -16,14 +16,19 @@ import (
 	"github.com/picket-dev/picket/proto/timing"
 )
 
-// Status answers the CLI: the one message that its screens are made of. It asks
-// nobody, so it answers at once whatever is broken.
+// Status answers the CLI.
 func (a *admin) Status(_ context.Context, req *peerv1.StatusRequest) (*peerv1.StatusReply, error) {
+	return a.status(int(req.GetDecisions())), nil
+}
+
+// status is the one message of which all screens and metrics are made, with so
+// many decisions. It asks nobody, so it is there at once whatever is broken.
+func (a *admin) status(decisions int) *peerv1.StatusReply {
 	now := clock.Now()
 	r := &peerv1.StatusReply{
 		Node: a.d.config.Node, BootId: a.d.machine.BootID, Version: a.d.version, Addresses: a.d.config.addresses(),
 		Peers: a.peers(now), Endpoints: a.endpoints(now), WatchdogPolicy: a.d.watchdogPolicy(),
-		LostAfter: durationpb.New(a.d.profile().LostAfter()), Decisions: a.decisions(now, int(req.GetDecisions())),
+		LostAfter: durationpb.New(a.d.profile().LostAfter()), Decisions: a.decisions(now, decisions),
 		Watchdog: a.watchdog(), Fingerprint: a.d.identity.Fingerprint(),
 	}
 	if s := a.d.spec.Load(); s != nil {
@@ -32,7 +37,7 @@ func (a *admin) Status(_ context.Context, req *peerv1.StatusRequest) (*peerv1.St
 	if v := a.d.verdict.Load(); v != nil {
 		a.judged(r, *v, now)
 	}
-	return r, nil
+	return r
 }
 
 // judged enters what the core's verdict says.

@@ -3,6 +3,7 @@ package view
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"unicode/utf8"
 
@@ -12,8 +13,8 @@ import (
 )
 
 // A MatrixReport is who hears whom, as far as one agent knows: whom it hears
-// itself, and what those who watch it say of it. It does not know what they say
-// of each other.
+// itself, what those who watch it say of it, and what its neighbours say of
+// theirs.
 type MatrixReport struct {
 	Node string `json:"node"`
 	// Kind is what the groups are.
@@ -38,12 +39,14 @@ type MatrixLink struct {
 
 // MatrixOf returns the report of a status message.
 func MatrixOf(r *peerv1.StatusReply, by Grouping) MatrixReport {
+	seats := seatsOf(r)
+	by = by.settled(slices.Collect(maps.Values(seats)))
 	m := MatrixReport{Node: r.GetNode(), Kind: by.Kind, Findings: []matrix.Finding{}, Links: []MatrixLink{}, nodes: by.Nodes}
-	self := matrix.Agent{Node: r.GetNode(), Group: by.of(r.GetNode(), r.GetAddresses())}
+	agent := func(node string) matrix.Agent { return matrix.Agent{Node: node, Group: by.of(seats[node])} }
+	self := agent(r.GetNode())
 	for _, p := range r.GetPeers() {
-		peer := matrix.Agent{Node: p.GetNode(), Group: by.of(p.GetNode(), p.GetAddresses())}
-		m.agents = append(m.agents, peer)
 		l := linkOf(p, r.GetLostAfter().AsDuration())
+		peer := m.hearsay(p, agent, l == lost || l == onlyIn)
 		switch {
 		case l == lost || l == onlyIn:
 			self.Lost = append(self.Lost, peer.Node)
@@ -52,12 +55,18 @@ func MatrixOf(r *peerv1.StatusReply, by Grouping) MatrixReport {
 			self.Watches = append(self.Watches, peer.Node)
 			m.link(self, peer, matrix.Heard)
 		}
+		m.agents = append(m.agents, peer)
 		m.link(peer, self, wordOf(r, p))
 		if why := l.why(p); why != "" && l != lost {
 			m.lines = append(m.lines, peer.Node+": "+why)
 		}
 	}
 	m.agents = append(m.agents, self)
+	for node := range seats {
+		if !slices.ContainsFunc(m.agents, func(a matrix.Agent) bool { return a.Node == node }) {
+			m.agents = append(m.agents, agent(node))
+		}
+	}
 	slices.SortFunc(m.Links, func(a, b MatrixLink) int {
 		return cmp.Or(matrix.Compare(a.Observer, b.Observer), matrix.Compare(a.Subject, b.Subject))
 	})
@@ -66,6 +75,45 @@ func MatrixOf(r *peerv1.StatusReply, by Grouping) MatrixReport {
 		m.onRoll = append(m.onRoll, entry(e, r.GetBootId()))
 	}
 	return m
+}
+
+// seatsOf returns the seat of every node that the message names.
+func seatsOf(r *peerv1.StatusReply) map[string]seat {
+	seats := make(map[string]seat)
+	for _, p := range r.GetPeers() {
+		for _, x := range p.GetSights() {
+			seats[x.GetNode()] = seat{node: x.GetNode(), zone: x.GetZone(), rack: x.GetRack(), address: x.GetAddress()}
+		}
+	}
+	for _, p := range r.GetPeers() { // what this node was told itself counts
+		seats[p.GetNode()] = seatOf(p)
+	}
+	seats[r.GetNode()] = ownSeat(r)
+	return seats
+}
+
+// hearsay returns the peer with what it says of others than this node. The word
+// of one that is lost is older than that.
+func (m *MatrixReport) hearsay(p *peerv1.PeerStatus, agent func(string) matrix.Agent, old bool) matrix.Agent {
+	peer := agent(p.GetNode())
+	for _, x := range p.GetSights() {
+		if x.GetNode() == m.Node || x.GetNode() == p.GetNode() {
+			continue
+		}
+		sight := matrix.Heard
+		switch {
+		case old:
+			sight, peer.Mute = matrix.Untold, "it is lost"
+			peer.Watches = append(peer.Watches, x.GetNode())
+		case x.GetLost():
+			sight = matrix.Lost
+			peer.Lost = append(peer.Lost, x.GetNode())
+		default:
+			peer.Watches = append(peer.Watches, x.GetNode())
+		}
+		m.link(peer, agent(x.GetNode()), sight)
+	}
+	return peer
 }
 
 func (m *MatrixReport) link(from, to matrix.Agent, s matrix.Sight) {
@@ -157,15 +205,42 @@ func Matrix(s *screen.Screen, m MatrixReport) {
 		return
 	}
 	s.Space()
-	labels, legend := m.label(s.Width), "Rows hear columns. "
-	if s.Width == 0 || m.wide(labels) <= s.Width {
+	s.Line(screen.Cell{Text: m.draw(s), Tone: screen.Dim})
+}
+
+// draw draws as much as there is room for: all links, or this node's own, or
+// those as a list. It returns what is to be said of that.
+func (m MatrixReport) draw(s *screen.Screen) (legend string) {
+	fits := func(labels map[string]string) bool { return s.Width == 0 || m.wide(labels) <= s.Width }
+	legend = "Rows hear columns. "
+	known := m.Node + " knows its own links alone; "
+	if own := m.own(); len(own) < len(m.Links) {
+		known = "This is what " + m.Node + " and its neighbours hear; "
+		if labels := m.label(); fits(labels) {
+			s.Table(m.grid(labels))
+			s.Space()
+			return legend + known + "kubectl picket matrix shows all there is."
+		}
+		m.Links = own
+		known = "What its neighbours hear has no room here: -o wide, or --by " + m.Kind + ". "
+	}
+	labels := m.label()
+	if m.nodes && !fits(labels) {
+		labels = m.alike(labels)
+	}
+	if fits(labels) {
 		s.Table(m.grid(labels))
 	} else {
 		s.Table(m.list(labels))
 		legend = ""
 	}
 	s.Space()
-	s.Line(screen.Cell{Text: legend + m.Node + " knows its own links alone; kubectl picket matrix shows everybody's.", Tone: screen.Dim})
+	return legend + known + "kubectl picket matrix shows everybody's."
+}
+
+// own returns the links of this node itself.
+func (m MatrixReport) own() []MatrixLink {
+	return slices.DeleteFunc(slices.Clone(m.Links), func(l MatrixLink) bool { return l.Observer != m.Node && l.Subject != m.Node })
 }
 
 // well says that nothing is lost, of as much as there is.
@@ -182,9 +257,8 @@ func (m MatrixReport) well() screen.Cell {
 	return screen.Cell{Text: fmt.Sprintf("%s hears %s", m.Node, screen.Count(n, "neighbour, and has lost none", "neighbours, and has lost none")), Tone: screen.Good}
 }
 
-// label names the row and the column of each node: its group's, or its own, or
-// where there is no room for that the one of all nodes that are alike.
-func (m MatrixReport) label(width int) map[string]string {
+// label names the row and the column of each node: its group's, or its own.
+func (m MatrixReport) label() map[string]string {
 	labels := make(map[string]string)
 	for _, a := range m.agents {
 		labels[a.Node] = a.Group
@@ -192,9 +266,12 @@ func (m MatrixReport) label(width int) map[string]string {
 			labels[a.Node] = a.Node
 		}
 	}
-	if !m.nodes || width == 0 || m.wide(labels) <= width {
-		return labels
-	}
+	return labels
+}
+
+// alike names together all nodes that hear this one alike, and that it hears
+// alike.
+func (m MatrixReport) alike(labels map[string]string) map[string]string {
 	alike := make(map[string][]string)
 	about := make(map[string]string)
 	for _, l := range m.Links {

@@ -20,7 +20,7 @@ func Peers(s *screen.Screen, r *peerv1.StatusReply) {
 	t := Columns{Of: []Column{
 		{Head: "NODE"}, {Head: "STATE"}, {Head: "ROLE", Rank: 5}, {Head: "OUT"}, {Head: "IN"}, {Head: "HEARS US", Rank: 4},
 		{Head: "P50", Rank: 1}, {Head: "P95", Rank: 3}, {Head: "P99", Rank: 2}, {Head: "LOSS", Rank: 1},
-		{Head: "ROLL", Rank: 1}, {Head: "SINCE", Rank: 1}, {Head: "ADDRESSES", Rank: 6},
+		{Head: "ROLL", Rank: 1}, {Head: "SINCE", Rank: 1}, {Head: "PATH", Rank: 5}, {Head: "ADDRESSES", Rank: 6},
 	}}
 	var notes screen.Table
 	for _, p := range worstFirst(r) {
@@ -29,7 +29,7 @@ func Peers(s *screen.Screen, r *peerv1.StatusReply) {
 			screen.Say(since(p.GetOutAge())), screen.Say(since(p.GetInAge())), screen.Say(since(p.GetHeardUs())),
 			screen.Say(trip(p.GetPings().GetP50())), screen.Say(trip(p.GetPings().GetP95())), screen.Say(trip(p.GetPings().GetP99())),
 			loss(p.GetPings()), screen.Say(since(p.GetRollAge())), screen.Say(since(p.GetSince())),
-			screen.Say(strings.Join(p.GetAddresses(), " ")))
+			path(p), screen.Say(strings.Join(p.GetAddresses(), " ")))
 		if why := l.why(p); why != "" {
 			notes.Add(screen.Cell{Text: p.GetNode(), Tone: l.tone()}, screen.Say(why))
 		}
@@ -64,6 +64,19 @@ func role(p *peerv1.PeerStatus) string {
 		}
 	}
 	return strings.Join(roles, ", ")
+}
+
+// path shows the address that answered last. One that is not the preferred one
+// says that something is wrong with that.
+func path(p *peerv1.PeerStatus) screen.Cell {
+	if p.GetPath() == "" {
+		return screen.Say(none)
+	}
+	c := screen.Say(p.GetPath())
+	if p.GetPath() != first(p.GetAddresses()) {
+		c.Tone = screen.Warn
+	}
+	return c
 }
 
 // loss shows how many of the last pings went unanswered.

@@ -101,7 +101,8 @@ func TestJudge(t *testing.T) {
 
 func TestParseGrouping(t *testing.T) {
 	for _, tt := range []struct{ by, node, address, kind, group, err string }{
-		{by: "node", node: "n1", address: "10.0.4.7:1", kind: "subnet", group: "10.0.4.0/24"},
+		{by: "rack", node: "n1", kind: "rack", group: "r of n1"},
+		{by: "zone", node: "n1", kind: "zone", group: "z of n1"},
 		{by: "subnet", node: "n1", address: "[fd00:0:0:7::1]:1", kind: "subnet", group: "fd00:0:0:7::/64"},
 		{by: "subnet", node: "n1", address: "[::ffff:10.0.4.7]:1", kind: "subnet", group: "10.0.4.0/24"},
 		{by: "subnet", node: "n1", address: "", kind: "subnet", group: ""},
@@ -109,7 +110,7 @@ func TestParseGrouping(t *testing.T) {
 		{by: "rack=r[0-9]+", node: "r4-n1", kind: "rack", group: "r4"},
 		{by: "rack=^rack([0-9]+)-", node: "rack4-n1", kind: "rack", group: "4"},
 		{by: "rack=^x", node: "r4-n1", kind: "rack", group: ""},
-		{by: "zone", err: "NAME=REGEXP"},
+		{by: "row", err: "NAME=REGEXP"},
 		{by: "=x", err: "NAME=REGEXP"},
 		{by: "rack=(", err: "missing closing"},
 	} {
@@ -120,12 +121,33 @@ func TestParseGrouping(t *testing.T) {
 			}
 			continue
 		}
-		var addresses []string
-		if tt.address != "" {
-			addresses = []string{tt.address}
+		s := seat{node: tt.node, address: tt.address, rack: "r of " + tt.node, zone: "z of " + tt.node}
+		if err != nil || g.Kind != tt.kind || g.of(s) != tt.group {
+			t.Errorf("%s of %s: %s %q, %v", tt.by, tt.node, g.Kind, g.of(s), err)
 		}
-		if err != nil || g.Kind != tt.kind || g.of(tt.node, addresses) != tt.group {
-			t.Errorf("%s of %s: %s %q, %v", tt.by, tt.node, g.Kind, g.of(tt.node, addresses), err)
+	}
+}
+
+// Where nobody names what fails together, the labels that tell nodes apart do.
+func TestGroupingSettles(t *testing.T) {
+	for _, tt := range []struct {
+		name, by string
+		seats    []seat
+		kind     string
+	}{
+		{"nothing known", "node", []seat{{node: "n1", address: "10.0.0.1:1"}, {node: "n2"}}, "subnet"},
+		{"racks", "node", []seat{{zone: "z1", rack: "r1"}, {zone: "z2", rack: "r2"}}, "rack"},
+		{"racks of some", "node", []seat{{rack: "r1"}, {rack: "r2"}, {}}, "rack"},
+		{"all in one rack", "node", []seat{{zone: "z1", rack: "r1"}, {zone: "z2", rack: "r1"}}, "zone"},
+		{"all in one zone", "node", []seat{{zone: "z1"}, {zone: "z1"}}, "subnet"},
+		{"named", "zone", []seat{{zone: "z1", rack: "r1"}, {zone: "z1", rack: "r2"}}, "zone"},
+	} {
+		g, err := ParseGrouping(tt.by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := g.settled(tt.seats); got.Kind != tt.kind || got.Nodes != (tt.by == "node") || got.of == nil {
+			t.Errorf("%s: by %s, nodes %v; want %s", tt.name, got.Kind, got.Nodes, tt.kind)
 		}
 	}
 }
@@ -163,6 +185,15 @@ func TestMatrixOf(t *testing.T) {
 	}
 	well := func(*peerv1.PeerStatus) {}
 	gone := func(p *peerv1.PeerStatus) { p.Lost, p.OutAge, p.InAge, p.HeardUs = true, ms(9000), ms(9000), ms(9000) }
+	// sees says whom a peer watches; a minus marks those that it has lost.
+	sees := func(nodes string) func(*peerv1.PeerStatus) {
+		return func(p *peerv1.PeerStatus) {
+			for n := range strings.FieldsSeq(nodes) {
+				name, lost := strings.CutPrefix(n, "-")
+				p.Sights = append(p.Sights, &peerv1.Sight{Node: name, Lost: lost})
+			}
+		}
+	}
 	api := []*peerv1.Endpoint{{Answered: ms(100)}}
 	for _, tt := range []struct {
 		name  string
@@ -188,6 +219,23 @@ func TestMatrixOf(t *testing.T) {
 			peer("n2", func(p *peerv1.PeerStatus) { p.HeardUs = ms(9000) }), peer("n3", func(p *peerv1.PeerStatus) { p.HeardUs = ms(9000) }), peer("n4", well),
 		}, api, []string{"n1 Heard n2", "n1 Heard n3", "n1 Heard n4", "n2 Lost n1", "n3 Lost n1", "n4 Heard n1"},
 			[]string{"n1 is lost by 2 of the 3 that watch it, and hears them"}},
+		{"its neighbours have lost one that it does not watch", []*peerv1.PeerStatus{
+			peer("n2", sees("n3 -n9 n8")), peer("n3", sees("n2 -n9")), peer("n4", sees("n9 n1")),
+		}, api, []string{
+			"n1 Heard n2", "n1 Heard n3", "n1 Heard n4", "n2 Heard n1", "n2 Heard n3", "n2 Heard n8", "n2 Lost n9",
+			"n3 Heard n1", "n3 Heard n2", "n3 Lost n9", "n4 Heard n1", "n4 Heard n9",
+		}, []string{"n9 is lost by 2 of the 3"}},
+		{"its neighbours hear one that it has lost", []*peerv1.PeerStatus{
+			peer("n2", sees("n4")), peer("n3", sees("n4")), peer("n4", gone),
+		}, api, []string{
+			"n1 Heard n2", "n1 Heard n3", "n1 Lost n4", "n2 Heard n1", "n2 Heard n4", "n3 Heard n1", "n3 Heard n4", "n4 Untold n1",
+		}, []string{"n1 does not hear n4, which 2 of its 3 watchers hear"}},
+		{"the word of one that is lost is old", []*peerv1.PeerStatus{
+			peer("n2", func(p *peerv1.PeerStatus) { gone(p); sees("-n3 n8")(p) }), peer("n3", well),
+		}, api, []string{"n1 Lost n2", "n1 Heard n3", "n2 Untold n1", "n2 Untold n3", "n2 Untold n8", "n3 Heard n1"},
+			[]string{"n2 is lost by 1 of the 1"}},
+		{"what neighbours say of it is judged by what comes of it here", []*peerv1.PeerStatus{peer("n2", sees("-n1 n2"))}, api,
+			[]string{"n1 Heard n2", "n2 Heard n1"}, nil},
 		{"nobody it watches", []*peerv1.PeerStatus{{Node: "n2", Witness: true, WithinReach: true}, {Node: "n3", Caller: true, InAge: ms(100)}}, api,
 			[]string{"n3 Heard n1"}, nil},
 	} {
