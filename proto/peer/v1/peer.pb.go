@@ -2522,6 +2522,765 @@ func (x *RotateKeyReply) GetAway() []string {
 	return nil
 }
 
+type DevicesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DevicesRequest) Reset() {
+	*x = DevicesRequest{}
+	mi := &file_peer_v1_peer_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DevicesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DevicesRequest) ProtoMessage() {}
+
+func (x *DevicesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DevicesRequest.ProtoReflect.Descriptor instead.
+func (*DevicesRequest) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{28}
+}
+
+type DevicesReply struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Node   string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	BootId string                 `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	// The boot of this node that was fenced to the end, and how the policy lets the
+	// node come back if it is this one: Reset or Clean. Empty without a fence.
+	FencedBoot string `protobuf:"bytes,3,opt,name=fenced_boot,json=fencedBoot,proto3" json:"fenced_boot,omitempty"`
+	Rejoin     string `protobuf:"bytes,4,opt,name=rejoin,proto3" json:"rejoin,omitempty"`
+	// What the node last said of its storage: Clean, InUse, Dirty or Unknown.
+	Storage        string `protobuf:"bytes,5,opt,name=storage,proto3" json:"storage,omitempty"`
+	StorageMessage string `protobuf:"bytes,6,opt,name=storage_message,json=storageMessage,proto3" json:"storage_message,omitempty"`
+	// Whether all of what is attached to this node could be read, and why not.
+	AttachedKnown bool   `protobuf:"varint,7,opt,name=attached_known,json=attachedKnown,proto3" json:"attached_known,omitempty"`
+	AttachedError string `protobuf:"bytes,8,opt,name=attached_error,json=attachedError,proto3" json:"attached_error,omitempty"`
+	// What the host has, from the bottom.
+	Items []*DeviceItem `protobuf:"bytes,9,rep,name=items,proto3" json:"items,omitempty"`
+	// What a teardown in this boot would come to: Clean, Work, Blocked or Reset,
+	// why, and what becomes of that where a step is stuck.
+	Plan      string             `protobuf:"bytes,10,opt,name=plan,proto3" json:"plan,omitempty"`
+	PlanWhy   string             `protobuf:"bytes,11,opt,name=plan_why,json=planWhy,proto3" json:"plan_why,omitempty"`
+	PlanStuck string             `protobuf:"bytes,12,opt,name=plan_stuck,json=planStuck,proto3" json:"plan_stuck,omitempty"`
+	Steps     []*TeardownStep    `protobuf:"bytes,13,rep,name=steps,proto3" json:"steps,omitempty"`
+	Blockers  []*TeardownBlocker `protobuf:"bytes,14,rep,name=blockers,proto3" json:"blockers,omitempty"`
+	// What could not be read.
+	Unread []*Unread `protobuf:"bytes,15,rep,name=unread,proto3" json:"unread,omitempty"`
+	// Children that hang in the kernel and were abandoned.
+	Stuck []*StuckChild `protobuf:"bytes,16,rep,name=stuck,proto3" json:"stuck,omitempty"`
+	// How long the look and the questions took.
+	LookTook *durationpb.Duration `protobuf:"bytes,17,opt,name=look_took,json=lookTook,proto3" json:"look_took,omitempty"`
+	AskTook  *durationpb.Duration `protobuf:"bytes,18,opt,name=ask_took,json=askTook,proto3" json:"ask_took,omitempty"`
+	// The last rejoin in this run of the agent; absent if there was none.
+	Last *RejoinRun `protobuf:"bytes,19,opt,name=last,proto3" json:"last,omitempty"`
+	// How late the core's loop has been at worst, since the agent started.
+	WorstLoopDelay *durationpb.Duration `protobuf:"bytes,20,opt,name=worst_loop_delay,json=worstLoopDelay,proto3" json:"worst_loop_delay,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DevicesReply) Reset() {
+	*x = DevicesReply{}
+	mi := &file_peer_v1_peer_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DevicesReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DevicesReply) ProtoMessage() {}
+
+func (x *DevicesReply) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DevicesReply.ProtoReflect.Descriptor instead.
+func (*DevicesReply) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *DevicesReply) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *DevicesReply) GetBootId() string {
+	if x != nil {
+		return x.BootId
+	}
+	return ""
+}
+
+func (x *DevicesReply) GetFencedBoot() string {
+	if x != nil {
+		return x.FencedBoot
+	}
+	return ""
+}
+
+func (x *DevicesReply) GetRejoin() string {
+	if x != nil {
+		return x.Rejoin
+	}
+	return ""
+}
+
+func (x *DevicesReply) GetStorage() string {
+	if x != nil {
+		return x.Storage
+	}
+	return ""
+}
+
+func (x *DevicesReply) GetStorageMessage() string {
+	if x != nil {
+		return x.StorageMessage
+	}
+	return ""
+}
+
+func (x *DevicesReply) GetAttachedKnown() bool {
+	if x != nil {
+		return x.AttachedKnown
+	}
+	return false
+}
+
+func (x *DevicesReply) GetAttachedError() string {
+	if x != nil {
+		return x.AttachedError
+	}
+	return ""
+}
+
+func (x *DevicesReply) GetItems() []*DeviceItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *DevicesReply) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *DevicesReply) GetPlanWhy() string {
+	if x != nil {
+		return x.PlanWhy
+	}
+	return ""
+}
+
+func (x *DevicesReply) GetPlanStuck() string {
+	if x != nil {
+		return x.PlanStuck
+	}
+	return ""
+}
+
+func (x *DevicesReply) GetSteps() []*TeardownStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *DevicesReply) GetBlockers() []*TeardownBlocker {
+	if x != nil {
+		return x.Blockers
+	}
+	return nil
+}
+
+func (x *DevicesReply) GetUnread() []*Unread {
+	if x != nil {
+		return x.Unread
+	}
+	return nil
+}
+
+func (x *DevicesReply) GetStuck() []*StuckChild {
+	if x != nil {
+		return x.Stuck
+	}
+	return nil
+}
+
+func (x *DevicesReply) GetLookTook() *durationpb.Duration {
+	if x != nil {
+		return x.LookTook
+	}
+	return nil
+}
+
+func (x *DevicesReply) GetAskTook() *durationpb.Duration {
+	if x != nil {
+		return x.AskTook
+	}
+	return nil
+}
+
+func (x *DevicesReply) GetLast() *RejoinRun {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
+func (x *DevicesReply) GetWorstLoopDelay() *durationpb.Duration {
+	if x != nil {
+		return x.WorstLoopDelay
+	}
+	return nil
+}
+
+// A DeviceItem is an iSCSI session, a block device or a mount, with what lies
+// above it.
+type DeviceItem struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// session, mount, or the kind of a device.
+	Kind  string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name  string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	About string `protobuf:"bytes,3,opt,name=about,proto3" json:"about,omitempty"`
+	// It was listed before, with what is above it.
+	Again bool `protobuf:"varint,4,opt,name=again,proto3" json:"again,omitempty"`
+	// Host, Kubernetes, Nobody or Unknown.
+	Owner string `protobuf:"bytes,5,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Unclaimed, Rightful, Stale, Stuck or Unknown.
+	Standing string `protobuf:"bytes,6,opt,name=standing,proto3" json:"standing,omitempty"`
+	Volume   string `protobuf:"bytes,7,opt,name=volume,proto3" json:"volume,omitempty"`
+	// namespace/name of the volume's claim.
+	Claim string `protobuf:"bytes,8,opt,name=claim,proto3" json:"claim,omitempty"`
+	// Pods that use it: namespace/name, or the UID where that is not known.
+	Pods []string `protobuf:"bytes,9,rep,name=pods,proto3" json:"pods,omitempty"`
+	// Indices of the steps that concern it.
+	Steps         []int32       `protobuf:"varint,10,rep,packed,name=steps,proto3" json:"steps,omitempty"`
+	Why           string        `protobuf:"bytes,11,opt,name=why,proto3" json:"why,omitempty"`
+	Items         []*DeviceItem `protobuf:"bytes,12,rep,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceItem) Reset() {
+	*x = DeviceItem{}
+	mi := &file_peer_v1_peer_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceItem) ProtoMessage() {}
+
+func (x *DeviceItem) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceItem.ProtoReflect.Descriptor instead.
+func (*DeviceItem) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *DeviceItem) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *DeviceItem) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DeviceItem) GetAbout() string {
+	if x != nil {
+		return x.About
+	}
+	return ""
+}
+
+func (x *DeviceItem) GetAgain() bool {
+	if x != nil {
+		return x.Again
+	}
+	return false
+}
+
+func (x *DeviceItem) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *DeviceItem) GetStanding() string {
+	if x != nil {
+		return x.Standing
+	}
+	return ""
+}
+
+func (x *DeviceItem) GetVolume() string {
+	if x != nil {
+		return x.Volume
+	}
+	return ""
+}
+
+func (x *DeviceItem) GetClaim() string {
+	if x != nil {
+		return x.Claim
+	}
+	return ""
+}
+
+func (x *DeviceItem) GetPods() []string {
+	if x != nil {
+		return x.Pods
+	}
+	return nil
+}
+
+func (x *DeviceItem) GetSteps() []int32 {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *DeviceItem) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *DeviceItem) GetItems() []*DeviceItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+type TeardownStep struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Op    string                 `protobuf:"bytes,1,opt,name=op,proto3" json:"op,omitempty"`
+	// What it is done to.
+	Target string `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
+	Volume string `protobuf:"bytes,3,opt,name=volume,proto3" json:"volume,omitempty"`
+	// After this long it is stuck.
+	Bound         *durationpb.Duration `protobuf:"bytes,4,opt,name=bound,proto3" json:"bound,omitempty"`
+	Why           string               `protobuf:"bytes,5,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TeardownStep) Reset() {
+	*x = TeardownStep{}
+	mi := &file_peer_v1_peer_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TeardownStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TeardownStep) ProtoMessage() {}
+
+func (x *TeardownStep) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TeardownStep.ProtoReflect.Descriptor instead.
+func (*TeardownStep) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *TeardownStep) GetOp() string {
+	if x != nil {
+		return x.Op
+	}
+	return ""
+}
+
+func (x *TeardownStep) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *TeardownStep) GetVolume() string {
+	if x != nil {
+		return x.Volume
+	}
+	return ""
+}
+
+func (x *TeardownStep) GetBound() *durationpb.Duration {
+	if x != nil {
+		return x.Bound
+	}
+	return nil
+}
+
+func (x *TeardownStep) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+type TeardownBlocker struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Volume string                 `protobuf:"bytes,1,opt,name=volume,proto3" json:"volume,omitempty"`
+	// Empty where it concerns the whole host.
+	Device        string `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
+	Why           string `protobuf:"bytes,3,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TeardownBlocker) Reset() {
+	*x = TeardownBlocker{}
+	mi := &file_peer_v1_peer_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TeardownBlocker) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TeardownBlocker) ProtoMessage() {}
+
+func (x *TeardownBlocker) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TeardownBlocker.ProtoReflect.Descriptor instead.
+func (*TeardownBlocker) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *TeardownBlocker) GetVolume() string {
+	if x != nil {
+		return x.Volume
+	}
+	return ""
+}
+
+func (x *TeardownBlocker) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *TeardownBlocker) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+type Unread struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The only device that it concerns, as major:minor; empty: it may concern any.
+	Device        string `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	What          string `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`
+	Why           string `protobuf:"bytes,3,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Unread) Reset() {
+	*x = Unread{}
+	mi := &file_peer_v1_peer_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Unread) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Unread) ProtoMessage() {}
+
+func (x *Unread) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Unread.ProtoReflect.Descriptor instead.
+func (*Unread) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Unread) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *Unread) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Unread) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+type StuckChild struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pid           int32                  `protobuf:"varint,1,opt,name=pid,proto3" json:"pid,omitempty"`
+	Work          string                 `protobuf:"bytes,2,opt,name=work,proto3" json:"work,omitempty"`
+	Age           *durationpb.Duration   `protobuf:"bytes,3,opt,name=age,proto3" json:"age,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StuckChild) Reset() {
+	*x = StuckChild{}
+	mi := &file_peer_v1_peer_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StuckChild) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StuckChild) ProtoMessage() {}
+
+func (x *StuckChild) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StuckChild.ProtoReflect.Descriptor instead.
+func (*StuckChild) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *StuckChild) GetPid() int32 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+func (x *StuckChild) GetWork() string {
+	if x != nil {
+		return x.Work
+	}
+	return ""
+}
+
+func (x *StuckChild) GetAge() *durationpb.Duration {
+	if x != nil {
+		return x.Age
+	}
+	return nil
+}
+
+// A RejoinRun is how the node got rid of volumes that have moved, or did not.
+type RejoinRun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Since it began, and how long it took; the latter is absent while it runs.
+	Age  *durationpb.Duration `protobuf:"bytes,1,opt,name=age,proto3" json:"age,omitempty"`
+	Took *durationpb.Duration `protobuf:"bytes,2,opt,name=took,proto3" json:"took,omitempty"`
+	// The fenced boot is the one that runs.
+	SameBoot bool `protobuf:"varint,3,opt,name=same_boot,json=sameBoot,proto3" json:"same_boot,omitempty"`
+	// Clean, Work, Blocked or Reset.
+	State string          `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	Why   string          `protobuf:"bytes,5,opt,name=why,proto3" json:"why,omitempty"`
+	Done  []*TeardownStep `protobuf:"bytes,6,rep,name=done,proto3" json:"done,omitempty"`
+	// The step that was not done, and why; absent where all were.
+	Stuck *TeardownStep `protobuf:"bytes,7,opt,name=stuck,proto3" json:"stuck,omitempty"`
+	Error string        `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
+	// How late the core's loop was at worst meanwhile.
+	WorstLoopDelay *durationpb.Duration `protobuf:"bytes,9,opt,name=worst_loop_delay,json=worstLoopDelay,proto3" json:"worst_loop_delay,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RejoinRun) Reset() {
+	*x = RejoinRun{}
+	mi := &file_peer_v1_peer_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejoinRun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejoinRun) ProtoMessage() {}
+
+func (x *RejoinRun) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_v1_peer_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejoinRun.ProtoReflect.Descriptor instead.
+func (*RejoinRun) Descriptor() ([]byte, []int) {
+	return file_peer_v1_peer_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *RejoinRun) GetAge() *durationpb.Duration {
+	if x != nil {
+		return x.Age
+	}
+	return nil
+}
+
+func (x *RejoinRun) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
+func (x *RejoinRun) GetSameBoot() bool {
+	if x != nil {
+		return x.SameBoot
+	}
+	return false
+}
+
+func (x *RejoinRun) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *RejoinRun) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *RejoinRun) GetDone() []*TeardownStep {
+	if x != nil {
+		return x.Done
+	}
+	return nil
+}
+
+func (x *RejoinRun) GetStuck() *TeardownStep {
+	if x != nil {
+		return x.Stuck
+	}
+	return nil
+}
+
+func (x *RejoinRun) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *RejoinRun) GetWorstLoopDelay() *durationpb.Duration {
+	if x != nil {
+		return x.WorstLoopDelay
+	}
+	return nil
+}
+
 var File_peer_v1_peer_proto protoreflect.FileDescriptor
 
 const file_peer_v1_peer_proto_rawDesc = "" +
@@ -2742,16 +3501,86 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\x12\x10\n" +
 	"\x03old\x18\x02 \x03(\tR\x03old\x12\x1b\n" +
 	"\twaits_for\x18\x03 \x03(\tR\bwaitsFor\x12\x12\n" +
-	"\x04away\x18\x04 \x03(\tR\x04away2\xf8\x01\n" +
+	"\x04away\x18\x04 \x03(\tR\x04away\"\x10\n" +
+	"\x0eDevicesRequest\"\xba\x06\n" +
+	"\fDevicesReply\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x17\n" +
+	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x1f\n" +
+	"\vfenced_boot\x18\x03 \x01(\tR\n" +
+	"fencedBoot\x12\x16\n" +
+	"\x06rejoin\x18\x04 \x01(\tR\x06rejoin\x12\x18\n" +
+	"\astorage\x18\x05 \x01(\tR\astorage\x12'\n" +
+	"\x0fstorage_message\x18\x06 \x01(\tR\x0estorageMessage\x12%\n" +
+	"\x0eattached_known\x18\a \x01(\bR\rattachedKnown\x12%\n" +
+	"\x0eattached_error\x18\b \x01(\tR\rattachedError\x120\n" +
+	"\x05items\x18\t \x03(\v2\x1a.picket.peer.v1.DeviceItemR\x05items\x12\x12\n" +
+	"\x04plan\x18\n" +
+	" \x01(\tR\x04plan\x12\x19\n" +
+	"\bplan_why\x18\v \x01(\tR\aplanWhy\x12\x1d\n" +
+	"\n" +
+	"plan_stuck\x18\f \x01(\tR\tplanStuck\x122\n" +
+	"\x05steps\x18\r \x03(\v2\x1c.picket.peer.v1.TeardownStepR\x05steps\x12;\n" +
+	"\bblockers\x18\x0e \x03(\v2\x1f.picket.peer.v1.TeardownBlockerR\bblockers\x12.\n" +
+	"\x06unread\x18\x0f \x03(\v2\x16.picket.peer.v1.UnreadR\x06unread\x120\n" +
+	"\x05stuck\x18\x10 \x03(\v2\x1a.picket.peer.v1.StuckChildR\x05stuck\x126\n" +
+	"\tlook_took\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\blookTook\x124\n" +
+	"\bask_took\x18\x12 \x01(\v2\x19.google.protobuf.DurationR\aaskTook\x12-\n" +
+	"\x04last\x18\x13 \x01(\v2\x19.picket.peer.v1.RejoinRunR\x04last\x12C\n" +
+	"\x10worst_loop_delay\x18\x14 \x01(\v2\x19.google.protobuf.DurationR\x0eworstLoopDelay\"\xae\x02\n" +
+	"\n" +
+	"DeviceItem\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05about\x18\x03 \x01(\tR\x05about\x12\x14\n" +
+	"\x05again\x18\x04 \x01(\bR\x05again\x12\x14\n" +
+	"\x05owner\x18\x05 \x01(\tR\x05owner\x12\x1a\n" +
+	"\bstanding\x18\x06 \x01(\tR\bstanding\x12\x16\n" +
+	"\x06volume\x18\a \x01(\tR\x06volume\x12\x14\n" +
+	"\x05claim\x18\b \x01(\tR\x05claim\x12\x12\n" +
+	"\x04pods\x18\t \x03(\tR\x04pods\x12\x14\n" +
+	"\x05steps\x18\n" +
+	" \x03(\x05R\x05steps\x12\x10\n" +
+	"\x03why\x18\v \x01(\tR\x03why\x120\n" +
+	"\x05items\x18\f \x03(\v2\x1a.picket.peer.v1.DeviceItemR\x05items\"\x91\x01\n" +
+	"\fTeardownStep\x12\x0e\n" +
+	"\x02op\x18\x01 \x01(\tR\x02op\x12\x16\n" +
+	"\x06target\x18\x02 \x01(\tR\x06target\x12\x16\n" +
+	"\x06volume\x18\x03 \x01(\tR\x06volume\x12/\n" +
+	"\x05bound\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05bound\x12\x10\n" +
+	"\x03why\x18\x05 \x01(\tR\x03why\"S\n" +
+	"\x0fTeardownBlocker\x12\x16\n" +
+	"\x06volume\x18\x01 \x01(\tR\x06volume\x12\x16\n" +
+	"\x06device\x18\x02 \x01(\tR\x06device\x12\x10\n" +
+	"\x03why\x18\x03 \x01(\tR\x03why\"F\n" +
+	"\x06Unread\x12\x16\n" +
+	"\x06device\x18\x01 \x01(\tR\x06device\x12\x12\n" +
+	"\x04what\x18\x02 \x01(\tR\x04what\x12\x10\n" +
+	"\x03why\x18\x03 \x01(\tR\x03why\"_\n" +
+	"\n" +
+	"StuckChild\x12\x10\n" +
+	"\x03pid\x18\x01 \x01(\x05R\x03pid\x12\x12\n" +
+	"\x04work\x18\x02 \x01(\tR\x04work\x12+\n" +
+	"\x03age\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xed\x02\n" +
+	"\tRejoinRun\x12+\n" +
+	"\x03age\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x03age\x12-\n" +
+	"\x04took\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04took\x12\x1b\n" +
+	"\tsame_boot\x18\x03 \x01(\bR\bsameBoot\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12\x10\n" +
+	"\x03why\x18\x05 \x01(\tR\x03why\x120\n" +
+	"\x04done\x18\x06 \x03(\v2\x1c.picket.peer.v1.TeardownStepR\x04done\x122\n" +
+	"\x05stuck\x18\a \x01(\v2\x1c.picket.peer.v1.TeardownStepR\x05stuck\x12\x14\n" +
+	"\x05error\x18\b \x01(\tR\x05error\x12C\n" +
+	"\x10worst_loop_delay\x18\t \x01(\v2\x19.google.protobuf.DurationR\x0eworstLoopDelay2\xf8\x01\n" +
 	"\x04Peer\x12M\n" +
 	"\tHeartbeat\x12 .picket.peer.v1.HeartbeatRequest\x1a\x1e.picket.peer.v1.HeartbeatReply\x12R\n" +
 	"\n" +
 	"Heartbeats\x12 .picket.peer.v1.HeartbeatRequest\x1a\x1e.picket.peer.v1.HeartbeatReply(\x010\x01\x12M\n" +
-	"\tStatement\x12 .picket.peer.v1.StatementRequest\x1a\x1e.picket.peer.v1.StatementReply2\xe8\x01\n" +
+	"\tStatement\x12 .picket.peer.v1.StatementRequest\x1a\x1e.picket.peer.v1.StatementReply2\xb1\x02\n" +
 	"\x05Admin\x12D\n" +
 	"\x06Status\x12\x1d.picket.peer.v1.StatusRequest\x1a\x1b.picket.peer.v1.StatusReply\x12J\n" +
 	"\bSelfTest\x12\x1f.picket.peer.v1.SelfTestRequest\x1a\x1d.picket.peer.v1.SelfTestReply\x12M\n" +
-	"\tRotateKey\x12 .picket.peer.v1.RotateKeyRequest\x1a\x1e.picket.peer.v1.RotateKeyReplyB3Z1github.com/picket-dev/picket/proto/peer/v1;peerv1b\x06proto3"
+	"\tRotateKey\x12 .picket.peer.v1.RotateKeyRequest\x1a\x1e.picket.peer.v1.RotateKeyReply\x12G\n" +
+	"\aDevices\x12\x1e.picket.peer.v1.DevicesRequest\x1a\x1c.picket.peer.v1.DevicesReplyB3Z1github.com/picket-dev/picket/proto/peer/v1;peerv1b\x06proto3"
 
 var (
 	file_peer_v1_peer_proto_rawDescOnce sync.Once
@@ -2766,7 +3595,7 @@ func file_peer_v1_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_v1_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_peer_v1_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_peer_v1_peer_proto_goTypes = []any{
 	(Entry_State)(0),            // 0: picket.peer.v1.Entry.State
 	(*HeartbeatRequest)(nil),    // 1: picket.peer.v1.HeartbeatRequest
@@ -2797,88 +3626,115 @@ var file_peer_v1_peer_proto_goTypes = []any{
 	(*Check)(nil),               // 26: picket.peer.v1.Check
 	(*RotateKeyRequest)(nil),    // 27: picket.peer.v1.RotateKeyRequest
 	(*RotateKeyReply)(nil),      // 28: picket.peer.v1.RotateKeyReply
-	nil,                         // 29: picket.peer.v1.Endpoint.ReadsEntry
-	(*durationpb.Duration)(nil), // 30: google.protobuf.Duration
+	(*DevicesRequest)(nil),      // 29: picket.peer.v1.DevicesRequest
+	(*DevicesReply)(nil),        // 30: picket.peer.v1.DevicesReply
+	(*DeviceItem)(nil),          // 31: picket.peer.v1.DeviceItem
+	(*TeardownStep)(nil),        // 32: picket.peer.v1.TeardownStep
+	(*TeardownBlocker)(nil),     // 33: picket.peer.v1.TeardownBlocker
+	(*Unread)(nil),              // 34: picket.peer.v1.Unread
+	(*StuckChild)(nil),          // 35: picket.peer.v1.StuckChild
+	(*RejoinRun)(nil),           // 36: picket.peer.v1.RejoinRun
+	nil,                         // 37: picket.peer.v1.Endpoint.ReadsEntry
+	(*durationpb.Duration)(nil), // 38: google.protobuf.Duration
 }
 var file_peer_v1_peer_proto_depIdxs = []int32{
 	2,  // 0: picket.peer.v1.HeartbeatRequest.self_test:type_name -> picket.peer.v1.SelfTest
-	30, // 1: picket.peer.v1.SelfTest.pet_age:type_name -> google.protobuf.Duration
+	38, // 1: picket.peer.v1.SelfTest.pet_age:type_name -> google.protobuf.Duration
 	7,  // 2: picket.peer.v1.HeartbeatReply.relay:type_name -> picket.peer.v1.Relay
-	30, // 3: picket.peer.v1.HeartbeatReply.heard_you:type_name -> google.protobuf.Duration
+	38, // 3: picket.peer.v1.HeartbeatReply.heard_you:type_name -> google.protobuf.Duration
 	6,  // 4: picket.peer.v1.HeartbeatReply.silence:type_name -> picket.peer.v1.Silence
 	9,  // 5: picket.peer.v1.HeartbeatReply.statement:type_name -> picket.peer.v1.StatementReply
 	4,  // 6: picket.peer.v1.HeartbeatReply.view:type_name -> picket.peer.v1.View
 	5,  // 7: picket.peer.v1.View.sights:type_name -> picket.peer.v1.Sight
-	30, // 8: picket.peer.v1.Silence.lasted:type_name -> google.protobuf.Duration
-	30, // 9: picket.peer.v1.Silence.gap:type_name -> google.protobuf.Duration
+	38, // 8: picket.peer.v1.Silence.lasted:type_name -> google.protobuf.Duration
+	38, // 9: picket.peer.v1.Silence.gap:type_name -> google.protobuf.Duration
 	10, // 10: picket.peer.v1.Relay.roll:type_name -> picket.peer.v1.Roll
-	30, // 11: picket.peer.v1.Relay.age:type_name -> google.protobuf.Duration
+	38, // 11: picket.peer.v1.Relay.age:type_name -> google.protobuf.Duration
 	10, // 12: picket.peer.v1.StatementReply.roll:type_name -> picket.peer.v1.Roll
 	11, // 13: picket.peer.v1.Roll.epochs:type_name -> picket.peer.v1.Epoch
 	12, // 14: picket.peer.v1.Roll.entries:type_name -> picket.peer.v1.Entry
-	30, // 15: picket.peer.v1.Roll.poll_every:type_name -> google.protobuf.Duration
+	38, // 15: picket.peer.v1.Roll.poll_every:type_name -> google.protobuf.Duration
 	0,  // 16: picket.peer.v1.Entry.state:type_name -> picket.peer.v1.Entry.State
-	30, // 17: picket.peer.v1.StatusReply.pet_left:type_name -> google.protobuf.Duration
-	30, // 18: picket.peer.v1.StatusReply.roll_age:type_name -> google.protobuf.Duration
+	38, // 17: picket.peer.v1.StatusReply.pet_left:type_name -> google.protobuf.Duration
+	38, // 18: picket.peer.v1.StatusReply.roll_age:type_name -> google.protobuf.Duration
 	20, // 19: picket.peer.v1.StatusReply.peers:type_name -> picket.peer.v1.PeerStatus
 	22, // 20: picket.peer.v1.StatusReply.watchdog:type_name -> picket.peer.v1.Watchdog
 	19, // 21: picket.peer.v1.StatusReply.watchdog_policy:type_name -> picket.peer.v1.WatchdogPolicy
 	15, // 22: picket.peer.v1.StatusReply.promise:type_name -> picket.peer.v1.Promise
-	30, // 23: picket.peer.v1.StatusReply.reset_left:type_name -> google.protobuf.Duration
+	38, // 23: picket.peer.v1.StatusReply.reset_left:type_name -> google.protobuf.Duration
 	16, // 24: picket.peer.v1.StatusReply.endpoints:type_name -> picket.peer.v1.Endpoint
 	17, // 25: picket.peer.v1.StatusReply.quorums:type_name -> picket.peer.v1.Quorum
 	12, // 26: picket.peer.v1.StatusReply.entries:type_name -> picket.peer.v1.Entry
 	18, // 27: picket.peer.v1.StatusReply.conditions:type_name -> picket.peer.v1.Condition
-	30, // 28: picket.peer.v1.StatusReply.lost_after:type_name -> google.protobuf.Duration
+	38, // 28: picket.peer.v1.StatusReply.lost_after:type_name -> google.protobuf.Duration
 	23, // 29: picket.peer.v1.StatusReply.decisions:type_name -> picket.peer.v1.Decision
-	30, // 30: picket.peer.v1.Promise.roll_life:type_name -> google.protobuf.Duration
-	30, // 31: picket.peer.v1.Promise.pet_delay:type_name -> google.protobuf.Duration
-	30, // 32: picket.peer.v1.Promise.timeout:type_name -> google.protobuf.Duration
-	30, // 33: picket.peer.v1.Endpoint.answered:type_name -> google.protobuf.Duration
-	30, // 34: picket.peer.v1.Endpoint.round_trip:type_name -> google.protobuf.Duration
-	30, // 35: picket.peer.v1.Endpoint.failed:type_name -> google.protobuf.Duration
-	29, // 36: picket.peer.v1.Endpoint.reads:type_name -> picket.peer.v1.Endpoint.ReadsEntry
-	30, // 37: picket.peer.v1.WatchdogPolicy.real_timeout:type_name -> google.protobuf.Duration
-	30, // 38: picket.peer.v1.WatchdogPolicy.pet_delay:type_name -> google.protobuf.Duration
-	30, // 39: picket.peer.v1.WatchdogPolicy.shutdown_timeout:type_name -> google.protobuf.Duration
-	30, // 40: picket.peer.v1.PeerStatus.out_age:type_name -> google.protobuf.Duration
-	30, // 41: picket.peer.v1.PeerStatus.in_age:type_name -> google.protobuf.Duration
-	30, // 42: picket.peer.v1.PeerStatus.heard_us:type_name -> google.protobuf.Duration
-	30, // 43: picket.peer.v1.PeerStatus.since:type_name -> google.protobuf.Duration
+	38, // 30: picket.peer.v1.Promise.roll_life:type_name -> google.protobuf.Duration
+	38, // 31: picket.peer.v1.Promise.pet_delay:type_name -> google.protobuf.Duration
+	38, // 32: picket.peer.v1.Promise.timeout:type_name -> google.protobuf.Duration
+	38, // 33: picket.peer.v1.Endpoint.answered:type_name -> google.protobuf.Duration
+	38, // 34: picket.peer.v1.Endpoint.round_trip:type_name -> google.protobuf.Duration
+	38, // 35: picket.peer.v1.Endpoint.failed:type_name -> google.protobuf.Duration
+	37, // 36: picket.peer.v1.Endpoint.reads:type_name -> picket.peer.v1.Endpoint.ReadsEntry
+	38, // 37: picket.peer.v1.WatchdogPolicy.real_timeout:type_name -> google.protobuf.Duration
+	38, // 38: picket.peer.v1.WatchdogPolicy.pet_delay:type_name -> google.protobuf.Duration
+	38, // 39: picket.peer.v1.WatchdogPolicy.shutdown_timeout:type_name -> google.protobuf.Duration
+	38, // 40: picket.peer.v1.PeerStatus.out_age:type_name -> google.protobuf.Duration
+	38, // 41: picket.peer.v1.PeerStatus.in_age:type_name -> google.protobuf.Duration
+	38, // 42: picket.peer.v1.PeerStatus.heard_us:type_name -> google.protobuf.Duration
+	38, // 43: picket.peer.v1.PeerStatus.since:type_name -> google.protobuf.Duration
 	21, // 44: picket.peer.v1.PeerStatus.pings:type_name -> picket.peer.v1.Pings
-	30, // 45: picket.peer.v1.PeerStatus.roll_age:type_name -> google.protobuf.Duration
-	30, // 46: picket.peer.v1.PeerStatus.reached:type_name -> google.protobuf.Duration
+	38, // 45: picket.peer.v1.PeerStatus.roll_age:type_name -> google.protobuf.Duration
+	38, // 46: picket.peer.v1.PeerStatus.reached:type_name -> google.protobuf.Duration
 	5,  // 47: picket.peer.v1.PeerStatus.sights:type_name -> picket.peer.v1.Sight
-	30, // 48: picket.peer.v1.Pings.p50:type_name -> google.protobuf.Duration
-	30, // 49: picket.peer.v1.Pings.p95:type_name -> google.protobuf.Duration
-	30, // 50: picket.peer.v1.Pings.p99:type_name -> google.protobuf.Duration
-	30, // 51: picket.peer.v1.Pings.all_trips:type_name -> google.protobuf.Duration
-	30, // 52: picket.peer.v1.Watchdog.timeout:type_name -> google.protobuf.Duration
-	30, // 53: picket.peer.v1.Watchdog.worst_pet_delay:type_name -> google.protobuf.Duration
-	30, // 54: picket.peer.v1.Watchdog.real_timeout:type_name -> google.protobuf.Duration
-	30, // 55: picket.peer.v1.Decision.age:type_name -> google.protobuf.Duration
-	30, // 56: picket.peer.v1.Decision.roll_age:type_name -> google.protobuf.Duration
-	30, // 57: picket.peer.v1.Decision.pet_left:type_name -> google.protobuf.Duration
+	38, // 48: picket.peer.v1.Pings.p50:type_name -> google.protobuf.Duration
+	38, // 49: picket.peer.v1.Pings.p95:type_name -> google.protobuf.Duration
+	38, // 50: picket.peer.v1.Pings.p99:type_name -> google.protobuf.Duration
+	38, // 51: picket.peer.v1.Pings.all_trips:type_name -> google.protobuf.Duration
+	38, // 52: picket.peer.v1.Watchdog.timeout:type_name -> google.protobuf.Duration
+	38, // 53: picket.peer.v1.Watchdog.worst_pet_delay:type_name -> google.protobuf.Duration
+	38, // 54: picket.peer.v1.Watchdog.real_timeout:type_name -> google.protobuf.Duration
+	38, // 55: picket.peer.v1.Decision.age:type_name -> google.protobuf.Duration
+	38, // 56: picket.peer.v1.Decision.roll_age:type_name -> google.protobuf.Duration
+	38, // 57: picket.peer.v1.Decision.pet_left:type_name -> google.protobuf.Duration
 	26, // 58: picket.peer.v1.SelfTestReply.checks:type_name -> picket.peer.v1.Check
-	30, // 59: picket.peer.v1.SelfTestReply.timeout:type_name -> google.protobuf.Duration
-	30, // 60: picket.peer.v1.SelfTestReply.within:type_name -> google.protobuf.Duration
-	1,  // 61: picket.peer.v1.Peer.Heartbeat:input_type -> picket.peer.v1.HeartbeatRequest
-	1,  // 62: picket.peer.v1.Peer.Heartbeats:input_type -> picket.peer.v1.HeartbeatRequest
-	8,  // 63: picket.peer.v1.Peer.Statement:input_type -> picket.peer.v1.StatementRequest
-	13, // 64: picket.peer.v1.Admin.Status:input_type -> picket.peer.v1.StatusRequest
-	24, // 65: picket.peer.v1.Admin.SelfTest:input_type -> picket.peer.v1.SelfTestRequest
-	27, // 66: picket.peer.v1.Admin.RotateKey:input_type -> picket.peer.v1.RotateKeyRequest
-	3,  // 67: picket.peer.v1.Peer.Heartbeat:output_type -> picket.peer.v1.HeartbeatReply
-	3,  // 68: picket.peer.v1.Peer.Heartbeats:output_type -> picket.peer.v1.HeartbeatReply
-	9,  // 69: picket.peer.v1.Peer.Statement:output_type -> picket.peer.v1.StatementReply
-	14, // 70: picket.peer.v1.Admin.Status:output_type -> picket.peer.v1.StatusReply
-	25, // 71: picket.peer.v1.Admin.SelfTest:output_type -> picket.peer.v1.SelfTestReply
-	28, // 72: picket.peer.v1.Admin.RotateKey:output_type -> picket.peer.v1.RotateKeyReply
-	67, // [67:73] is the sub-list for method output_type
-	61, // [61:67] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	38, // 59: picket.peer.v1.SelfTestReply.timeout:type_name -> google.protobuf.Duration
+	38, // 60: picket.peer.v1.SelfTestReply.within:type_name -> google.protobuf.Duration
+	31, // 61: picket.peer.v1.DevicesReply.items:type_name -> picket.peer.v1.DeviceItem
+	32, // 62: picket.peer.v1.DevicesReply.steps:type_name -> picket.peer.v1.TeardownStep
+	33, // 63: picket.peer.v1.DevicesReply.blockers:type_name -> picket.peer.v1.TeardownBlocker
+	34, // 64: picket.peer.v1.DevicesReply.unread:type_name -> picket.peer.v1.Unread
+	35, // 65: picket.peer.v1.DevicesReply.stuck:type_name -> picket.peer.v1.StuckChild
+	38, // 66: picket.peer.v1.DevicesReply.look_took:type_name -> google.protobuf.Duration
+	38, // 67: picket.peer.v1.DevicesReply.ask_took:type_name -> google.protobuf.Duration
+	36, // 68: picket.peer.v1.DevicesReply.last:type_name -> picket.peer.v1.RejoinRun
+	38, // 69: picket.peer.v1.DevicesReply.worst_loop_delay:type_name -> google.protobuf.Duration
+	31, // 70: picket.peer.v1.DeviceItem.items:type_name -> picket.peer.v1.DeviceItem
+	38, // 71: picket.peer.v1.TeardownStep.bound:type_name -> google.protobuf.Duration
+	38, // 72: picket.peer.v1.StuckChild.age:type_name -> google.protobuf.Duration
+	38, // 73: picket.peer.v1.RejoinRun.age:type_name -> google.protobuf.Duration
+	38, // 74: picket.peer.v1.RejoinRun.took:type_name -> google.protobuf.Duration
+	32, // 75: picket.peer.v1.RejoinRun.done:type_name -> picket.peer.v1.TeardownStep
+	32, // 76: picket.peer.v1.RejoinRun.stuck:type_name -> picket.peer.v1.TeardownStep
+	38, // 77: picket.peer.v1.RejoinRun.worst_loop_delay:type_name -> google.protobuf.Duration
+	1,  // 78: picket.peer.v1.Peer.Heartbeat:input_type -> picket.peer.v1.HeartbeatRequest
+	1,  // 79: picket.peer.v1.Peer.Heartbeats:input_type -> picket.peer.v1.HeartbeatRequest
+	8,  // 80: picket.peer.v1.Peer.Statement:input_type -> picket.peer.v1.StatementRequest
+	13, // 81: picket.peer.v1.Admin.Status:input_type -> picket.peer.v1.StatusRequest
+	24, // 82: picket.peer.v1.Admin.SelfTest:input_type -> picket.peer.v1.SelfTestRequest
+	27, // 83: picket.peer.v1.Admin.RotateKey:input_type -> picket.peer.v1.RotateKeyRequest
+	29, // 84: picket.peer.v1.Admin.Devices:input_type -> picket.peer.v1.DevicesRequest
+	3,  // 85: picket.peer.v1.Peer.Heartbeat:output_type -> picket.peer.v1.HeartbeatReply
+	3,  // 86: picket.peer.v1.Peer.Heartbeats:output_type -> picket.peer.v1.HeartbeatReply
+	9,  // 87: picket.peer.v1.Peer.Statement:output_type -> picket.peer.v1.StatementReply
+	14, // 88: picket.peer.v1.Admin.Status:output_type -> picket.peer.v1.StatusReply
+	25, // 89: picket.peer.v1.Admin.SelfTest:output_type -> picket.peer.v1.SelfTestReply
+	28, // 90: picket.peer.v1.Admin.RotateKey:output_type -> picket.peer.v1.RotateKeyReply
+	30, // 91: picket.peer.v1.Admin.Devices:output_type -> picket.peer.v1.DevicesReply
+	85, // [85:92] is the sub-list for method output_type
+	78, // [78:85] is the sub-list for method input_type
+	78, // [78:78] is the sub-list for extension type_name
+	78, // [78:78] is the sub-list for extension extendee
+	0,  // [0:78] is the sub-list for field type_name
 }
 
 func init() { file_peer_v1_peer_proto_init() }
@@ -2892,7 +3748,7 @@ func file_peer_v1_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_v1_peer_proto_rawDesc), len(file_peer_v1_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

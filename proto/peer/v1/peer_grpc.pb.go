@@ -211,6 +211,7 @@ const (
 	Admin_Status_FullMethodName    = "/picket.peer.v1.Admin/Status"
 	Admin_SelfTest_FullMethodName  = "/picket.peer.v1.Admin/SelfTest"
 	Admin_RotateKey_FullMethodName = "/picket.peer.v1.Admin/RotateKey"
+	Admin_Devices_FullMethodName   = "/picket.peer.v1.Admin/Devices"
 )
 
 // AdminClient is the client API for Admin service.
@@ -228,6 +229,10 @@ type AdminClient interface {
 	// RotateKey shows the keys by which peers know this agent, and makes a new one
 	// if it was asked to.
 	RotateKey(ctx context.Context, in *RotateKeyRequest, opts ...grpc.CallOption) (*RotateKeyReply, error)
+	// Devices looks at the host's storage, asks the API what is attached to the
+	// node, and says whose each device is and what a teardown would do. It does
+	// nothing else, and takes some seconds where something hangs.
+	Devices(ctx context.Context, in *DevicesRequest, opts ...grpc.CallOption) (*DevicesReply, error)
 }
 
 type adminClient struct {
@@ -268,6 +273,16 @@ func (c *adminClient) RotateKey(ctx context.Context, in *RotateKeyRequest, opts 
 	return out, nil
 }
 
+func (c *adminClient) Devices(ctx context.Context, in *DevicesRequest, opts ...grpc.CallOption) (*DevicesReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DevicesReply)
+	err := c.cc.Invoke(ctx, Admin_Devices_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServer is the server API for Admin service.
 // All implementations must embed UnimplementedAdminServer
 // for forward compatibility.
@@ -283,6 +298,10 @@ type AdminServer interface {
 	// RotateKey shows the keys by which peers know this agent, and makes a new one
 	// if it was asked to.
 	RotateKey(context.Context, *RotateKeyRequest) (*RotateKeyReply, error)
+	// Devices looks at the host's storage, asks the API what is attached to the
+	// node, and says whose each device is and what a teardown would do. It does
+	// nothing else, and takes some seconds where something hangs.
+	Devices(context.Context, *DevicesRequest) (*DevicesReply, error)
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -301,6 +320,9 @@ func (UnimplementedAdminServer) SelfTest(context.Context, *SelfTestRequest) (*Se
 }
 func (UnimplementedAdminServer) RotateKey(context.Context, *RotateKeyRequest) (*RotateKeyReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method RotateKey not implemented")
+}
+func (UnimplementedAdminServer) Devices(context.Context, *DevicesRequest) (*DevicesReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Devices not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -377,6 +399,24 @@ func _Admin_RotateKey_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_Devices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DevicesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Devices(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Devices_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Devices(ctx, req.(*DevicesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Admin_ServiceDesc is the grpc.ServiceDesc for Admin service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -395,6 +435,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RotateKey",
 			Handler:    _Admin_RotateKey_Handler,
+		},
+		{
+			MethodName: "Devices",
+			Handler:    _Admin_Devices_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
