@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	authzv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,12 +35,10 @@ func TestPeople(t *testing.T) {
 		}
 	}
 	boots(t, a, "node-1", "node-2")
-	a.until(t, "the roles", func(ctx context.Context) error {
-		if out, code := a.kubectlPicket(ctx, plugin, "operator", "", "resume"); code != 0 {
-			return errors.New(out)
-		}
-		return nil
-	})
+	a.inForce(t, "viewer", "list", "", "nodes")
+	a.inForce(t, "requester", "create", "picket.dev", "nodefences")
+	a.inForce(t, "prover", "prove", "picket.dev", "nodefences")
+	a.inForce(t, "operator", "patch", "picket.dev", "fencingpolicies")
 	for _, step := range []struct {
 		who, line, typed string
 		code             int
@@ -108,6 +107,23 @@ func boots(t *testing.T, a *access, names ...string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// inForce waits until somebody has a right that a role gives.
+func (a *access) inForce(t *testing.T, who, verb, group, resource string) {
+	t.Helper()
+	a.until(t, who+"'s role", func(ctx context.Context) error {
+		review, err := a.admin.kube.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authzv1.SubjectAccessReview{
+			Spec: authzv1.SubjectAccessReviewSpec{
+				User:               who,
+				ResourceAttributes: &authzv1.ResourceAttributes{Verb: verb, Group: group, Resource: resource},
+			},
+		}, metav1.CreateOptions{})
+		if err == nil && !review.Status.Allowed {
+			err = errors.New(review.Status.Reason)
+		}
+		return err
+	})
 }
 
 // kubectlPicket runs the plugin as somebody, and returns all that it prints.
