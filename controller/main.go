@@ -106,6 +106,8 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("find the API server (give --kubeconfig outside of a cluster): %w", err)
 	}
 	cfg.UserAgent = "picket-controller/" + version
+	counts := metrics.New()
+	cfg.Wrap(counts.Transport)
 	clients, picket, err := kube.Connect(cfg, 0)
 	if err != nil {
 		return err
@@ -128,7 +130,6 @@ func run(ctx context.Context, o options) error {
 		Now:         clock.Now,
 		Wall:        time.Now,
 	})
-	counts := metrics.New()
 	loop := &lead.Loop{
 		Planner: plan.New(plan.Config{NewID: rand.Text}),
 		API:     api,

@@ -178,7 +178,7 @@ func (l *Loop) plan(ctx context.Context) {
 	end := l.Now()
 	took := now.Age(end)
 	l.rested = end.Add(max(breath, took))
-	l.Metrics.Planned(took, w.Fences)
+	l.Metrics.Planned(end, took, w)
 	l.start(ctx, end, actions)
 }
 

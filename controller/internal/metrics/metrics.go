@@ -7,16 +7,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/picket-dev/picket/controller/plan"
+	"github.com/picket-dev/picket/proto/timing"
 )
 
-// Metrics are the controller's counts. They are safe for concurrent use.
+// Metrics are the controller's counts. They are safe for concurrent use but for
+// Planned, which belongs to the goroutine that plans.
 type Metrics struct {
 	registry *prometheus.Registry
 	leader   prometheus.Gauge
 	plans    prometheus.Histogram
 	actions  *prometheus.CounterVec
 	reads    *prometheus.CounterVec
-	fences   *prometheus.GaugeVec
+	requests *prometheus.CounterVec
+	fences   fences
+	cluster  cluster
 }
 
 // New returns metrics that stand at zero, in a registry of their own.
@@ -31,43 +35,32 @@ func New() *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8),
 		}),
 		actions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "picket_controller_actions_total", Help: "Actions carried out, by kind and result.",
+			Name: "picket_controller_actions_total", Help: "Actions carried out, by kind and result: ok, conflict or error.",
 		}, []string{"kind", "result"}),
 		reads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "picket_controller_roll_reads_total", Help: "Consistent reads of the Roll, by result.",
+			Name: "picket_controller_roll_reads_total", Help: "Consistent reads of the Roll, by result: ok or error.",
 		}, []string{"result"}),
-		fences: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "picket_controller_fences", Help: "Fences by phase, as the leader sees them.",
-		}, []string{"phase"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "picket_controller_api_requests_total", Help: "Requests to the API server by method and HTTP status; the code is error where no answer came.",
+		}, []string{"method", "code"}),
+		fences:  newFences(),
+		cluster: newCluster(),
 	}
-	m.registry.MustRegister(m.leader, m.plans, m.actions, m.reads, m.fences,
+	m.registry.MustRegister(m.leader, m.plans, m.actions, m.reads, m.requests,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.fences.register(m.registry)
+	m.cluster.register(m.registry)
 	return m
 }
 
 // Leading notes whether this replica leads.
-func (m *Metrics) Leading(leads bool) {
-	m.leader.Set(0)
-	if leads {
-		m.leader.Set(1)
-	}
-}
+func (m *Metrics) Leading(leads bool) { m.leader.Set(truth(leads)) }
 
-// Planned notes a plan that took d on these fences.
-func (m *Metrics) Planned(d time.Duration, fences []plan.Fence) {
+// Planned notes a plan of this world that took d and was made at now.
+func (m *Metrics) Planned(now timing.Instant, d time.Duration, w plan.World) {
 	m.plans.Observe(d.Seconds())
-	phases := map[plan.Phase]int{
-		plan.Pending: 0, plan.Blocked: 0, plan.Suspected: 0, plan.Withheld: 0,
-		plan.Fenced: 0, plan.Detached: 0, plan.Recovered: 0, plan.Refuted: 0,
-	}
-	for _, f := range fences {
-		phases[f.Status.Phase]++
-	}
-	for p, n := range phases {
-		if p != "" {
-			m.fences.WithLabelValues(string(p)).Set(float64(n))
-		}
-	}
+	m.fences.saw(now, w.Fences)
+	m.cluster.saw(now, w)
 }
 
 // Acted notes an action of that kind; result is ok, conflict or error.
@@ -80,4 +73,12 @@ func (m *Metrics) ReadRoll(err error) {
 		result = "error"
 	}
 	m.reads.WithLabelValues(result).Inc()
+}
+
+// truth is 1 for what is so, else 0.
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
