@@ -35,7 +35,12 @@ func TestPeople(t *testing.T) {
 		}
 	}
 	boots(t, a, "node-1", "node-2")
-	a.inForce(t, "viewer", "list", "", "nodes")
+	a.until(t, "the objects", func(ctx context.Context) error { // a new kind is not served at once
+		if out, code := a.kubectlPicket(ctx, plugin, "viewer", "", "status"); code == 3 {
+			return errors.New(out)
+		}
+		return nil
+	})
 	a.inForce(t, "requester", "create", "picket.dev", "nodefences")
 	a.inForce(t, "prover", "prove", "picket.dev", "nodefences")
 	a.inForce(t, "operator", "patch", "picket.dev", "fencingpolicies")
