@@ -43,6 +43,7 @@ func Examine(f *Facts) *finding.Report {
 	if f.Snapshot == nil {
 		f.Snapshot = &view.Snapshot{}
 	}
+	slices.SortFunc(f.Gaps, func(a, b Gap) int { return strings.Compare(a.Kind, b.Kind) }) // they come as the reads end
 	r := finding.New(f.Cluster)
 	skipped := make(map[string][]string)
 	for _, c := range checks() {
@@ -85,20 +86,48 @@ func gaps(f *Facts, skipped map[string][]string) []finding.Finding {
 			ID: CannotLook, Severity: finding.Warning, Unseen: true,
 			What: fmt.Sprintf("could not look: needs %s: %s", g.Needs, g.Why),
 			Why:  "without it these checks were not made: " + strings.Join(skipped[g.Kind], ", "),
-			Fix:  lines("# whoever administers the cluster:", role, "kubectl create clusterrolebinding picket-doctor --clusterrole=picket-doctor --user=YOU"),
+			Fix:  grant(g.Kind),
 		})
 	}
 	return found
 }
 
-// role makes a ClusterRole of all that a doctor reads.
-const role = "kubectl create clusterrole picket-doctor --verb=get,list --resource=" +
-	"nodes,pods,persistentvolumes,namespaces,daemonsets.apps,deployments.apps,csidrivers.storage.k8s.io," +
-	"leases.coordination.k8s.io,endpointslices.discovery.k8s.io," +
-	"validatingwebhookconfigurations.admissionregistration.k8s.io,mutatingwebhookconfigurations.admissionregistration.k8s.io," +
-	"validatingadmissionpolicies.admissionregistration.k8s.io,validatingadmissionpolicybindings.admissionregistration.k8s.io," +
-	"customresourcedefinitions.apiextensions.k8s.io,flowschemas.flowcontrol.apiserver.k8s.io,prioritylevelconfigurations.flowcontrol.apiserver.k8s.io," +
-	"nodeguards.picket.dev,nodefences.picket.dev,rolls.picket.dev,fencingpolicies.picket.dev"
+// grant is how somebody who administers the cluster gives the right to read a kind.
+func grant(kind string) string {
+	role, first := "picket-doctor-"+kind, ""
+	switch resources := resources(kind); {
+	case kind == ReadGuards:
+		role = "picket-viewer" // comes with Picket
+	case resources == "":
+		return "kubectl get --raw /" + kind
+	default:
+		first = fmt.Sprintf("kubectl create clusterrole %s --verb=get,list --resource=%s\n", role, resources)
+	}
+	return fmt.Sprintf("# whoever administers the cluster:\n%skubectl create clusterrolebinding %s-YOU --clusterrole=%s --user=YOU", first, role, role)
+}
+
+// resources are those that a kind of read is about; nothing for what is none.
+func resources(kind string) string {
+	const admission = ".admissionregistration.k8s.io"
+	switch kind {
+	case ReadNodes, ReadPods, ReadVolumes, ReadNamespaces:
+		return kind
+	case ReadLeases:
+		return "leases.coordination.k8s.io"
+	case ReadDrivers:
+		return "csidrivers.storage.k8s.io"
+	case ReadWebhooks:
+		return "validatingwebhookconfigurations" + admission + ",mutatingwebhookconfigurations" + admission
+	case ReadSlices:
+		return "endpointslices.discovery.k8s.io"
+	case ReadDaemonSets, ReadDeployment:
+		return kind + ".apps"
+	case ReadObjects:
+		return "customresourcedefinitions.apiextensions.k8s.io,validatingadmissionpolicies" + admission + ",validatingadmissionpolicybindings" + admission +
+			",flowschemas.flowcontrol.apiserver.k8s.io,prioritylevelconfigurations.flowcontrol.apiserver.k8s.io"
+	}
+	return ""
+}
 
 func one(f finding.Finding) []finding.Finding { return []finding.Finding{f} }
 

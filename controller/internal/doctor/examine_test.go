@@ -206,6 +206,7 @@ func TestExamine(t *testing.T) {
 		{"no controller manager to see", func(f *Facts) { f.Pods = f.Pods[1:] }, []string{"note ControllerManagerUnseen"}},
 		{"flags in a file", func(f *Facts) { f.Pods[0].Words = append(f.Pods[0].Words, "--openshift-config=/x") }, []string{"note ControllerManagerUnseen"}},
 		{"kubelets unseen", func(f *Facts) { f.Gaps = []Gap{{Kind: ReadKubelets, Needs: "get nodes/proxy", Why: "you may not"}} }, []string{"note KubeletsUnseen"}},
+		{"silent kubelets", func(f *Facts) { f.Kubelets = nil }, []string{"note KubeletsUnseen"}},
 		{"a short grace", func(f *Facts) { f.Pods[0].Words = append(f.Pods[0].Words, "--node-monitor-grace-period", "20s") }, []string{"warning MonitorGraceShort"}},
 		{"a short grace for quick kubelets", func(f *Facts) {
 			f.Pods[0].Words = append(f.Pods[0].Words, "--node-monitor-grace-period=20s")
@@ -223,7 +224,7 @@ func TestExamine(t *testing.T) {
 			iscsi(&f.Volumes[0])
 			f.Pods[2].Tolerations = []corev1.Toleration{exists(corev1.TaintNodeUnreachable, 5)}
 			f.Pods[0].Words = append(f.Pods[0].Words, "--node-monitor-grace-period=20s")
-			f.Kubelets = nil
+			f.Kubelets = map[string]Kubelet{"n1": {StatusEvery: time.Second}}
 		}, []string{"error EvictedBeforeFence", "warning DriverWithoutAttach"}},
 		{"never evicted", func(f *Facts) {
 			f.Pods[2].Direct = []string{"iscsi"}

@@ -108,10 +108,9 @@ type Webhook struct {
 // An Object is one that Picket is installed with.
 type Object struct {
 	Kind, Name string
-	// Want is the part that counts, as this version has it, in JSON's types; nil:
-	// it only has to be there.
+	// Want is what counts of its spec, as this version has it, in JSON's types.
 	Want any
-	// Live is what the cluster has; nil: nothing.
+	// Live is the spec that the cluster has; nil: there is none.
 	Live any
 }
 

@@ -132,6 +132,13 @@ func kubelets(f *Facts) (string, []finding.Finding) {
 			})
 		}
 	}
+	if len(found) == 0 && len(f.Kubelets) == 0 {
+		found = append(found, finding.Finding{
+			ID: KubeletsUnseen, Severity: finding.Note, What: "no kubelet told its configuration by way of the API server",
+			Why: "nodeStatusUpdateFrequency and shutdownGracePeriod are not known",
+			Fix: "kubectl get --raw /api/v1/nodes/NODE/proxy/configz",
+		})
+	}
 	grace, seen := f.grace()
 	long := f.profile().ShutdownTimeout
 	var quick, slow []string

@@ -46,7 +46,7 @@ func installed(f *Facts) (string, []finding.Finding) {
 				"helm upgrade picket deploy/chart --reuse-values"),
 		})
 	}
-	return screen.Count(len(f.Objects)-len(missing)-len(other), "object", "objects") + " as they should be", found
+	return fmt.Sprintf("yes; %d objects missing, %d of another version", len(missing), len(other)), found
 }
 
 // covers reports whether live has all that want has. What an API server adds to an

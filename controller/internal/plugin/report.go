@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/picket-dev/picket/controller/internal/doctor"
 	"github.com/picket-dev/picket/controller/internal/report"
 )
 
@@ -18,9 +19,9 @@ func (o *options) reportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "report",
 		Short: "Write the cluster as one HTML file: map, peers, fences, watchdogs",
-		Long: `Writes one HTML file that needs no network: what needs a look, the map by failure
-domain, who hears whom, each fence's phases as bars against the protocol's bound, and
-the watchdogs. It reads in light and dark, and prints.`,
+		Long: `Writes one HTML file that needs no network: what needs a look, with what kubectl picket
+doctor finds, the map by failure domain, who hears whom, each fence's phases as bars
+against the protocol's bound, and the watchdogs. It reads in light and dark, and prints.`,
 		Example: `  kubectl picket report --html picket.html
   kubectl picket report --html - >picket.html`,
 		Args: cobra.NoArgs,
@@ -44,7 +45,12 @@ func (c *connection) report(cmd *cobra.Command, o *options, file string) error {
 	if err != nil {
 		return err
 	}
+	facts, err := c.facts(ctx, o)
+	if err != nil {
+		return err
+	}
 	r := report.New(s, c.host, o.env.Version)
+	r.Doctor = doctor.Examine(facts)
 	if file == "-" {
 		return r.Write(cmd.OutOrStdout())
 	}

@@ -87,7 +87,7 @@ Exit codes: 0 fine, 1 degraded, 2 a node is being fenced, 3 could not tell or do
 	f.StringVar(&o.domains, "failure-domain-label", "topology.kubernetes.io/zone", "node label whose value fails together")
 	root.AddCommand(
 		o.statusCommand(), o.timelineCommand(), o.matrixCommand(), o.explainWaitCommand(), o.whereCommand(),
-		o.fenceCommand(), o.confirmCommand(), o.pauseCommand(), o.resumeCommand(), o.reportCommand(),
+		o.fenceCommand(), o.confirmCommand(), o.pauseCommand(), o.resumeCommand(), o.reportCommand(), o.doctorCommand(),
 	)
 	root.InitDefaultCompletionCmd("kubectl")
 	for _, c := range root.Commands() {

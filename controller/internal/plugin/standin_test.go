@@ -48,22 +48,43 @@ var kinds = map[string]struct{ prefix, plural string }{
 	"NodeFence":             {"/apis/picket.dev/v1alpha1", "nodefences"},
 	"Roll":                  {"/apis/picket.dev/v1alpha1", "rolls"},
 	"FencingPolicy":         {"/apis/picket.dev/v1alpha1", "fencingpolicies"},
+
+	// What the doctor lists, in all namespaces at once where they have one.
+	"Pod":                              {"/api/v1", "pods"},
+	"Namespace":                        {"/api/v1", "namespaces"},
+	"CSIDriver":                        {"/apis/storage.k8s.io/v1", "csidrivers"},
+	"DaemonSet":                        {"/apis/apps/v1", "daemonsets"},
+	"Deployment":                       {"/apis/apps/v1/namespaces/picket", "deployments"},
+	"EndpointSlice":                    {"/apis/discovery.k8s.io/v1", "endpointslices"},
+	"ValidatingWebhookConfiguration":   {"/apis/admissionregistration.k8s.io/v1", "validatingwebhookconfigurations"},
+	"MutatingWebhookConfiguration":     {"/apis/admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations"},
+	"ValidatingAdmissionPolicy":        {"/apis/admissionregistration.k8s.io/v1", "validatingadmissionpolicies"},
+	"ValidatingAdmissionPolicyBinding": {"/apis/admissionregistration.k8s.io/v1", "validatingadmissionpolicybindings"},
+	"CustomResourceDefinition":         {"/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"},
+	"FlowSchema":                       {"/apis/flowcontrol.apiserver.k8s.io/v1", "flowschemas"},
+	"PriorityLevelConfiguration":       {"/apis/flowcontrol.apiserver.k8s.io/v1", "prioritylevelconfigurations"},
 }
 
 // serve holds the objects of testdata/NAME.yaml, whose first line says what time
 // it is.
 func serve(t *testing.T, name string) *standin {
 	t.Helper()
+	now, objects := fixture(t, name)
+	return serveObjects(t, now, objects)
+}
+
+// fixture reads testdata/NAME.yaml.
+func fixture(t *testing.T, name string) (now time.Time, objects []map[string]any) {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", name+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(string(text), "# now: "), "\n")
-	now, err := time.Parse(time.RFC3339, first)
+	now, err = time.Parse(time.RFC3339, first)
 	if err != nil {
 		t.Fatalf("%s.yaml: %v", name, err)
 	}
-	var objects []map[string]any
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
 	for {
 		var o map[string]any
@@ -76,7 +97,7 @@ func serve(t *testing.T, name string) *standin {
 			objects = append(objects, o)
 		}
 	}
-	return serveObjects(t, now, objects)
+	return now, objects
 }
 
 func serveObjects(t *testing.T, now time.Time, objects []map[string]any) *standin {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/picket-dev/picket/controller/internal/view"
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
+	"github.com/picket-dev/picket/proto/finding"
 	"github.com/picket-dev/picket/proto/matrix"
 )
 
@@ -23,6 +24,8 @@ type Report struct {
 	At      string
 	Version string
 	Status  *view.Status
+	// Doctor is what was found around Picket; nil: nobody has looked.
+	Doctor  *finding.Report
 	Domains []Domain
 	Matrix  *view.Matrix
 	Fences  []Fence
