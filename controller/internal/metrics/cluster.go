@@ -17,6 +17,7 @@ const countEvery = time.Second
 type cluster struct {
 	nodes, lost, lonely     prometheus.Gauge
 	armed, unarmed, unheard prometheus.Gauge
+	excluded                prometheus.Gauge
 	paused, observe, broken prometheus.Gauge
 	witnesses               prometheus.Gauge
 
@@ -31,6 +32,7 @@ func newCluster() cluster {
 		nodes:     gauge("nodes", "Nodes of the cluster."),
 		armed:     gauge("nodes_armed", "Nodes that can be fenced on time."),
 		unarmed:   gauge("nodes_unarmed", "Nodes whose agent speaks and is not armed, whatever the reason."),
+		excluded:  gauge("nodes_excluded", "Nodes that a label excludes; they count as nothing else."),
 		unheard:   gauge("nodes_unheard", "Nodes whose agent has said nothing in the node's present boot."),
 		lost:      gauge("nodes_lost", "Nodes that at least one neighbour reports lost."),
 		lonely:    gauge("nodes_peers_lost", "Nodes whose agent reaches no quorum of witnesses (A7, C12)."),
@@ -42,7 +44,7 @@ func newCluster() cluster {
 }
 
 func (c *cluster) register(r prometheus.Registerer) {
-	r.MustRegister(c.nodes, c.armed, c.unarmed, c.unheard, c.lost, c.lonely, c.witnesses, c.paused, c.observe, c.broken)
+	r.MustRegister(c.nodes, c.armed, c.unarmed, c.unheard, c.excluded, c.lost, c.lonely, c.witnesses, c.paused, c.observe, c.broken)
 }
 
 // saw takes the world of one plan.
@@ -69,11 +71,13 @@ func (c *cluster) saw(now timing.Instant, w plan.World) {
 
 // count counts the nodes. What an agent said of an earlier boot does not count.
 func (c *cluster) count(w plan.World) {
-	var armed, unarmed, unheard, lonely int
+	var armed, unarmed, unheard, excluded, lonely int
 	lost := make(map[string]bool)
 	for name, n := range w.Nodes {
 		s := w.Guards[name].Status
 		switch {
+		case n.Excluded:
+			excluded++
 		case s.Boot == "" || s.Boot != n.Boot:
 			unheard++
 			continue
@@ -93,7 +97,8 @@ func (c *cluster) count(w plan.World) {
 		}
 	}
 	for gauge, n := range map[prometheus.Gauge]int{
-		c.nodes: len(w.Nodes), c.armed: armed, c.unarmed: unarmed, c.unheard: unheard, c.lost: len(lost), c.lonely: lonely,
+		c.nodes: len(w.Nodes), c.armed: armed, c.unarmed: unarmed, c.unheard: unheard, c.excluded: excluded,
+		c.lost: len(lost), c.lonely: lonely,
 	} {
 		gauge.Set(float64(n))
 	}

@@ -141,7 +141,7 @@ func TestNodesAreCounted(t *testing.T) {
 	w := plan.World{
 		Policy: plan.Policy{Paused: "for the night", Observe: true},
 		Roll:   &plan.Roll{Roll: roll.Roll{Epochs: []roll.Epoch{{Retiring: true}, {Witnesses: []string{"a", "b", "c"}}}}},
-		Nodes:  map[string]plan.Node{"a": {Boot: "1"}, "b": {Boot: "1"}, "c": {Boot: "1"}, "d": {Boot: "2"}, "e": {Boot: "1"}},
+		Nodes:  map[string]plan.Node{"x": {Boot: "1", Excluded: true}, "a": {Boot: "1"}, "b": {Boot: "1"}, "c": {Boot: "1"}, "d": {Boot: "2"}, "e": {Boot: "1"}},
 		Guards: map[string]plan.Guard{
 			"a": guard("1", true, func(s *plan.GuardStatus) { s.Lost = []string{"d", "e", "gone"} }),
 			"b": guard("1", true, func(s *plan.GuardStatus) { s.Lost = []string{"d"} }),
@@ -153,7 +153,7 @@ func TestNodesAreCounted(t *testing.T) {
 	m.Planned(at(0), 0, w)
 	m.Planned(at(0.5), 0, plan.World{}) // too soon to count again
 	says(t, m,
-		"picket_controller_nodes 5", "picket_controller_nodes_armed 2", "picket_controller_nodes_unarmed 1", "picket_controller_nodes_unheard 2",
+		"picket_controller_nodes 6", "picket_controller_nodes_excluded 1", "picket_controller_nodes_armed 2", "picket_controller_nodes_unarmed 1", "picket_controller_nodes_unheard 2",
 		"picket_controller_nodes_lost 2", "picket_controller_nodes_peers_lost 1", "picket_controller_witnesses 3",
 		"picket_controller_paused 1", "picket_controller_observe 1", "picket_controller_history_broken 0",
 	)
