@@ -61,6 +61,7 @@ var (
 // words returns what Picket says in one word, with a place that says it:
 //
 //   - constants of a type named Reason, and those named Condition… or Reason…
+//   - constants of a type named ID: what the doctors find
 //   - the phases of a fence, which are also events and the reasons of conditions
 //   - the reasons of events and conditions
 //   - what blocks a fence, which stands before a colon
@@ -102,7 +103,7 @@ func spoken(n ast.Node, plans bool) (all []string) {
 	}
 	switch n := n.(type) {
 	case *ast.ValueSpec:
-		typed := strings.HasSuffix(name(n.Type), "Reason") || name(n.Type) == "NodeFencePhase"
+		typed := strings.HasSuffix(name(n.Type), "Reason") || name(n.Type) == "NodeFencePhase" || name(n.Type) == "ID"
 		for i, v := range n.Values {
 			called := n.Names[i].Name
 			if typed || strings.HasPrefix(called, "Condition") || strings.HasPrefix(strings.ToLower(called), "reason") {
