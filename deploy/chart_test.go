@@ -14,8 +14,6 @@ import (
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	network "k8s.io/api/networking/v1"
-
-	"github.com/picket-dev/picket/proto/api/v1alpha1"
 )
 
 // helm runs the pinned Helm that `make chart` has built.
@@ -85,15 +83,15 @@ func (r *refusal) Error() string { return r.text }
 
 // The base is what the chart makes of its defaults, object by object.
 func TestTheBaseIsTheChart(t *testing.T) {
-	chart, err := render(t)
-	if err != nil {
-		t.Fatal(err)
-	}
 	base, err := objects("base", func(string) bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(decode(t, base), chart); diff != "" {
+	hooks, err := Uninstall()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(decode(t, append(base, hooks...)), mustRender(t)); diff != "" {
 		t.Error("run make chart", diff)
 	}
 }
@@ -118,6 +116,7 @@ func TestChartRefuses(t *testing.T) {
 		"policy.storm.maxWithheldPercent=101":     "/policy/storm/maxWithheldPercent",
 		"policy.pause.until=2030-01-01T00:00:00Z": "reason",
 		"openshift=maybe":                         "/openshift",
+		"uninstall=true":                          "uninstall",
 	} {
 		t.Run(value, func(t *testing.T) {
 			_, err := render(t, value)
@@ -176,25 +175,6 @@ func TestOptionEtcSystemd(t *testing.T) {
 	path, kind, writes := hostPath(agentOf(t, all), "/host/etc/systemd/system")
 	if path != "/etc/systemd/system" || kind != core.HostPathDirectory || !writes {
 		t.Errorf("%q, %q, writes %v", path, kind, writes)
-	}
-}
-
-// The last day: nobody is armed again, and every host gets the mark.
-func TestOptionUninstall(t *testing.T) {
-	all, err := render(t, "uninstall=true", "policy.mode=Enforce", "policy.profile=fast")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := all["FencingPolicy/default"].(*v1alpha1.FencingPolicy)
-	if p.Spec.Mode != v1alpha1.Observe || p.Spec.Profile != "fast" || p.Annotations["helm.sh/resource-policy"] != "keep" {
-		t.Errorf("%+v", p)
-	}
-	path, kind, _ := hostPath(agentOf(t, all), "/host/run/picket/uninstall")
-	if path != "/run/picket/uninstall" || kind != core.HostPathDirectoryOrCreate {
-		t.Errorf("no mark: %q, %q", path, kind)
-	}
-	if path, _, _ := hostPath(agentOf(t, mustRender(t)), "/host/run/picket/uninstall"); path != "" {
-		t.Error("hosts are marked without being asked to")
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-//go:embed crds base
+//go:embed crds base uninstall.yaml
 var files embed.FS
 
 // CRDs returns the CustomResourceDefinitions, each as JSON.
@@ -36,6 +36,15 @@ func Workloads(image string) ([][]byte, error) {
 		all[i] = bytes.ReplaceAll(all[i], []byte(`"image":"`+Image+`"`), []byte(`"image":"`+image+`"`))
 	}
 	return all, err
+}
+
+// Uninstall returns the Job that takes Picket off, with its rights, as Base does.
+func Uninstall() ([][]byte, error) {
+	raw, err := files.ReadFile("uninstall.yaml")
+	if err != nil {
+		return nil, err
+	}
+	return documents(string(raw))
 }
 
 // Image is what the manifests call the image.

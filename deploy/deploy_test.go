@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	admission "k8s.io/api/admissionregistration/v1"
 	apps "k8s.io/api/apps/v1"
+	batch "k8s.io/api/batch/v1"
 	core "k8s.io/api/core/v1"
 	flow "k8s.io/api/flowcontrol/v1"
 	network "k8s.io/api/networking/v1"
@@ -33,7 +34,11 @@ func parse(t *testing.T) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return decode(t, append(raws, running...))
+	leaving, err := Uninstall()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decode(t, slices.Concat(raws, running, leaving))
 }
 
 // decode returns objects, strictly decoded, by kind and name.
@@ -59,6 +64,7 @@ func decode(t *testing.T, raws [][]byte) map[string]any {
 			"ConfigMap":                        &core.ConfigMap{},
 			"DaemonSet":                        &apps.DaemonSet{},
 			"Deployment":                       &apps.Deployment{},
+			"Job":                              &batch.Job{},
 			"PodDisruptionBudget":              &policy.PodDisruptionBudget{},
 			"NetworkPolicy":                    &network.NetworkPolicy{},
 			"FencingPolicy":                    &v1alpha1.FencingPolicy{},
@@ -175,6 +181,9 @@ func TestPoliciesDeny(t *testing.T) {
 			continue
 		}
 		policies++
+		if admitted.Name == "picket-keep" {
+			continue // it guards against mistakes: TestNobodyDeletesWhatAgentsNeed
+		}
 		if admitted.Spec.FailurePolicy == nil || *admitted.Spec.FailurePolicy != admission.Fail {
 			t.Errorf("%s does not fail closed", key)
 		}
@@ -200,8 +209,8 @@ func TestPoliciesDeny(t *testing.T) {
 			}
 		}
 	}
-	if policies != 4 {
-		t.Errorf("%d policies, want 4", policies)
+	if policies != 5 {
+		t.Errorf("%d policies, want 5", policies)
 	}
 }
 
@@ -248,18 +257,66 @@ func TestPlainYAMLIsTheBase(t *testing.T) {
 	}
 }
 
-// An agent that leaves says so in the API: nothing of its rights may end before
-// it does.
-func TestAgentsRightsOutliveHelm(t *testing.T) {
+// An agent that leaves says so in the API: nothing that it needs for that may go
+// while there is a Roll; and where Helm keeps something, it is people's.
+func TestNobodyDeletesWhatAgentsNeed(t *testing.T) {
 	all := parse(t)
-	for _, key := range []string{
-		"Namespace/picket", "ServiceAccount/picket/picket-agent", "ClusterRole/picket-agent",
-		"ClusterRoleBinding/picket-agent", "ValidatingAdmissionPolicy/picket-agent",
-		"ValidatingAdmissionPolicyBinding/picket-agent",
-	} {
-		o, ok := all[key].(metav1.Object)
-		if !ok || o.GetAnnotations()["helm.sh/resource-policy"] != "keep" {
-			t.Errorf("helm uninstall takes %s away while agents need it", key)
+	keep := all["ValidatingAdmissionPolicy/picket-keep"].(*admission.ValidatingAdmissionPolicy).Spec
+	if *keep.FailurePolicy != admission.Ignore || keep.ParamKind.Kind != "Roll" {
+		t.Errorf("without a Roll, or its CRD, nothing could ever be deleted: %v, %v", *keep.FailurePolicy, keep.ParamKind)
+	}
+	binding := all["ValidatingAdmissionPolicyBinding/picket-keep"].(*admission.ValidatingAdmissionPolicyBinding).Spec
+	allow := admission.AllowAction
+	if diff := cmp.Diff(admission.ValidatingAdmissionPolicyBindingSpec{
+		PolicyName:        "picket-keep",
+		ParamRef:          &admission.ParamRef{Name: v1alpha1.RollName, ParameterNotFoundAction: &allow},
+		ValidationActions: []admission.ValidationAction{admission.Deny},
+	}, binding); diff != "" {
+		t.Error(diff)
+	}
+	var kept []string
+	for _, r := range keep.MatchConstraints.ResourceRules {
+		if diff := cmp.Diff([]admission.OperationType{admission.Delete}, r.Operations); diff != "" {
+			t.Error(diff)
+		}
+		for _, resource := range r.Resources {
+			for _, name := range r.ResourceNames {
+				kept = append(kept, path.Join(resource, name))
+			}
+		}
+	}
+	slices.Sort(kept)
+	want := []string{
+		"clusterrolebindings/picket-agent", "clusterroles/picket-agent", "customresourcedefinitions/nodeguards.picket.dev",
+		"customresourcedefinitions/rolls.picket.dev", "namespaces/picket", "serviceaccounts/picket-agent",
+	}
+	if diff := cmp.Diff(want, kept); diff != "" {
+		t.Error(diff)
+	}
+	for key, o := range all {
+		if m, ok := o.(metav1.Object); ok && m.GetAnnotations()["helm.sh/resource-policy"] != "" {
+			t.Errorf("helm uninstall leaves %s", key)
+		}
+	}
+}
+
+// The Job comes before Helm deletes anything, after its rights, and nothing of it
+// stays.
+func TestUninstallIsAHook(t *testing.T) {
+	raws, err := Uninstall()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, o := range decode(t, raws) {
+		weight := "-5"
+		if strings.HasPrefix(key, "Job/") {
+			weight = "0"
+		}
+		if diff := cmp.Diff(map[string]string{
+			"helm.sh/hook": "pre-delete", "helm.sh/hook-weight": weight,
+			"helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded",
+		}, o.(metav1.Object).GetAnnotations()); diff != "" {
+			t.Error(key, diff)
 		}
 	}
 }

@@ -3,12 +3,17 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,10 +24,11 @@ import (
 	"github.com/picket-dev/picket/test/cluster/fleet"
 )
 
-// TestAccessOutlivesHelm installs the chart with Helm itself and takes it off
-// again: an API server accepts all of it, CRDs of another version stop it, and
-// what an agent needs to become unarmed is there until after the agents.
-func TestAccessOutlivesHelm(t *testing.T) {
+// TestAccessEndsWithHelm installs the chart with Helm itself and takes it off
+// again: an API server accepts all of it, CRDs of another version stop it, what an
+// agent needs to become unarmed cannot be deleted while it may be armed, and one
+// `helm uninstall` leaves nothing.
+func TestAccessEndsWithHelm(t *testing.T) {
 	a := &access{plane: bare(t)}
 	a.admin = a.with(t, a.plane.Config())
 	helm := newHelm(t, a.plane)
@@ -57,49 +63,167 @@ func TestAccessOutlivesHelm(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	helm(t, "", "upgrade", "picket", chart, "--reuse-values", "--set", "uninstall=true", "--set", "policy.mode=Enforce")
-	a.outlive(t, helm)
+	a.guard(t)
+	a.keep(t)
+	end := a.playJob(t)
+	helm(t, "", "uninstall", "picket", "--timeout", "3m")
+	end()
+	a.nothing(t)
 }
 
-// outlive takes the chart off, and speaks as an agent that has not gone yet.
-func (a *access) outlive(t *testing.T, helm func(*testing.T, string, ...string)) {
-	policy, err := a.admin.picket.FencingPolicies.Get(t.Context(), v1alpha1.PolicyName)
-	if err != nil || policy.Spec.Mode != v1alpha1.Observe {
-		t.Errorf("the last day arms nodes: %+v, %v", policy, err)
-	}
+// guard makes the objects of a cluster that is guarded.
+func (a *access) guard(t *testing.T) {
 	g := &v1alpha1.NodeGuard{}
 	g.Name = "node-1"
 	if _, err := a.admin.picket.NodeGuards.Create(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
 	roll := &v1alpha1.Roll{Spec: v1alpha1.RollSpec{History: "h", Serial: 1}}
-	roll.Name = v1alpha1.RollName
+	roll.Name, roll.Finalizers = v1alpha1.RollName, []string{v1alpha1.RollFinalizer}
 	a.controller = a.holding(t, a.token(t, "picket-controller", ""))
 	a.until(t, "the controller's rights", func(ctx context.Context) error {
 		_, err := a.controller.picket.Rolls.Create(ctx, roll)
 		return err
 	})
 	a.agent = a.holding(t, a.token(t, "picket-agent", "node-1"))
+}
 
-	helm(t, "", "uninstall", "picket")
-
-	_, err = a.admin.kube.AppsV1().DaemonSets(fleet.Namespace).Get(t.Context(), "picket-agent", getOptions)
-	if !apierrors.IsNotFound(err) {
-		t.Errorf("the agents are still there: %v", err)
-	}
-	for name, try := range map[string]try{
-		"publishes that it is unarmed":     unarmed("node-1"),
-		"calls the roll for the last time": read(rollPath),
+// keep tries to delete what agents need, as an administrator and by force, until
+// it is refused: that takes the API server a moment, too.
+func (a *access) keep(t *testing.T) {
+	for _, path := range []string{
+		"/api/v1/namespaces/picket", "/api/v1/namespaces/picket/serviceaccounts/picket-agent",
+		"/apis/rbac.authorization.k8s.io/v1/clusterroles/picket-agent", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/picket-agent",
+		"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/rolls.picket.dev",
+		"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/nodeguards.picket.dev",
 	} {
-		if err := try(t.Context(), a, a.agent); err != nil {
-			t.Errorf("an agent that leaves %s: %v", name, err)
+		a.until(t, "refuse to delete "+path, func(ctx context.Context) error {
+			err := a.admin.request(ctx, http.MethodDelete, path+"?dryRun=All", "")
+			if !apierrors.IsForbidden(err) {
+				return fmt.Errorf("not refused: %w", err)
+			}
+			return nil
+		})
+		err := a.admin.request(t.Context(), http.MethodDelete, path+"?gracePeriodSeconds=0", "")
+		blocked := 0
+		if apierrors.IsForbidden(err) && strings.Contains(err.Error(), "helm uninstall") {
+			blocked = 1
+		}
+		fmt.Printf("RESULT delete=%s blocked=%d\n", path, blocked)
+		if blocked == 0 {
+			t.Errorf("%s: %v, want a refusal that says what to do", path, err)
 		}
 	}
-	if err := armed("node-2")(t.Context(), a, a.agent); err == nil {
-		t.Error("an agent that leaves writes for another node")
+	err := a.admin.request(t.Context(), http.MethodDelete, "/api/v1/namespaces/default/serviceaccounts/picket-agent", "")
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("somebody else's account of that name: %v", err)
 	}
-	if _, err := a.admin.picket.FencingPolicies.Get(t.Context(), v1alpha1.PolicyName); err != nil {
-		t.Errorf("without the policy nodes arm in the middle of leaving: %v", err)
+}
+
+// playJob plays the kubelet and the Job controller, which are not here: it runs the
+// real program with the rights that the Job's pod has. The function that it returns
+// waits until that has ended.
+func (a *access) playJob(t *testing.T) (end func()) {
+	program := filepath.Join(t.TempDir(), "picket-controller")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../controller").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	var playing sync.WaitGroup
+	playing.Go(func() {
+		jobs := a.admin.kube.BatchV1().Jobs(fleet.Namespace)
+		for ctx.Err() == nil {
+			a.reap(ctx)
+			job, err := jobs.Get(ctx, "picket-uninstall", getOptions)
+			if err == nil && job.Status.CompletionTime == nil {
+				if err := a.runJob(ctx, t, program, job); err != nil {
+					t.Errorf("the Job: %v", err)
+					return
+				}
+			}
+			select {
+			case <-time.After(200 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+	})
+	return func() { cancel(); playing.Wait() }
+}
+
+// reap ends the pods that are to end, as their kubelets would.
+func (a *access) reap(ctx context.Context) {
+	pods := a.admin.kube.CoreV1().Pods(fleet.Namespace)
+	list, err := pods.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return
+	}
+	for _, p := range list.Items {
+		if p.DeletionTimestamp != nil {
+			_ = pods.Delete(ctx, p.Name, force)
+		}
+	}
+}
+
+// runJob runs the command of the Job's pod, and says that it is complete.
+func (a *access) runJob(ctx context.Context, t *testing.T, program string, job *batchv1.Job) error {
+	token, err := a.plane.TokenFor(ctx, fleet.Namespace, job.Spec.Template.Spec.ServiceAccountName, "")
+	if err != nil {
+		return err
+	}
+	kubeconfig := filepath.Join(filepath.Dir(program), "kubeconfig")
+	if err := a.plane.WriteKubeconfig(kubeconfig, a.plane.URL(), token); err != nil {
+		return err
+	}
+	reaping, stop := context.WithCancel(ctx)
+	var reaper sync.WaitGroup
+	reaper.Go(func() {
+		for reaping.Err() == nil {
+			a.reap(reaping)
+			select {
+			case <-time.After(200 * time.Millisecond):
+			case <-reaping.Done():
+			}
+		}
+	})
+	command := job.Spec.Template.Spec.Containers[0].Command
+	out, err := exec.CommandContext(ctx, program, append(command[1:], "--kubeconfig", kubeconfig)...).CombinedOutput()
+	stop()
+	reaper.Wait()
+	t.Logf("%s", out)
+	if err != nil {
+		return err
+	}
+	now := metav1.Now()
+	job.Status.StartTime, job.Status.CompletionTime, job.Status.Succeeded = &now, &now, 1
+	for _, kind := range []batchv1.JobConditionType{batchv1.JobSuccessCriteriaMet, batchv1.JobComplete} {
+		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{Type: kind, Status: corev1.ConditionTrue, LastTransitionTime: now})
+	}
+	_, err = a.admin.kube.BatchV1().Jobs(fleet.Namespace).UpdateStatus(ctx, job, metav1.UpdateOptions{})
+	return err
+}
+
+// nothing looks for what is left of Picket in the cluster: the CRDs, which Helm
+// never deletes, and the policy, which is people's.
+func (a *access) nothing(t *testing.T) {
+	for _, path := range []string{
+		"/apis/apps/v1/namespaces/picket/daemonsets/picket-agent", "/apis/apps/v1/namespaces/picket/deployments/picket-controller",
+		"/apis/batch/v1/namespaces/picket/jobs/picket-uninstall",
+		"/api/v1/namespaces/picket/serviceaccounts/picket-agent", "/api/v1/namespaces/picket/serviceaccounts/picket-uninstall",
+		"/apis/rbac.authorization.k8s.io/v1/clusterroles/picket-agent", "/apis/rbac.authorization.k8s.io/v1/clusterroles/picket-uninstall",
+		"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/picket-keep",
+		"/apis/picket.dev/v1alpha1/rolls/cluster", "/apis/picket.dev/v1alpha1/nodeguards/node-1",
+		"/api/v1/namespaces/picket",
+	} {
+		a.until(t, path+" to be gone", func(ctx context.Context) error {
+			if err := a.admin.request(ctx, http.MethodGet, path, ""); !apierrors.IsNotFound(err) {
+				return fmt.Errorf("it is there: %w", err)
+			}
+			return nil
+		})
+	}
+	policy, err := a.admin.picket.FencingPolicies.Get(t.Context(), v1alpha1.PolicyName)
+	if err != nil || policy.Spec.Mode != v1alpha1.Observe || policy.Spec.Profile != "fast" {
+		t.Errorf("the policy is not as it was before: %+v, %v", policy, err)
 	}
 }
 

@@ -152,11 +152,20 @@ func crdsDeleted(ctx context.Context, r *run) error {
 	if _, err := r.armedWriter(ctx); err != nil {
 		return err
 	}
-	r.say("somebody deletes Picket's CRDs")
+	if err := r.refusesToDelete(ctx, "customresourcedefinitions", "rolls.picket.dev"); err != nil {
+		return err
+	}
+	r.say("somebody deletes the policy that keeps Picket's CRDs, and then the CRDs")
+	if err := r.letDelete(ctx); err != nil {
+		return err
+	}
 	crds := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 	for _, plural := range []string{"nodefences", "nodefencetemplates", "fencingpolicies", "nodeguards", "rolls"} {
-		if err := r.Plane.Dynamic().Resource(crds).Delete(ctx, plural+".picket.dev", deleteOptions); err != nil {
-			return fmt.Errorf("delete the CRD of %s: %w", plural, err)
+		err := r.eventually(ctx, 10*time.Second, "delete the CRD of "+plural, func(ctx context.Context) error {
+			return r.Plane.Dynamic().Resource(crds).Delete(ctx, plural+".picket.dev", deleteOptions)
+		})
+		if err != nil {
+			return err
 		}
 	}
 	if err := r.stays(ctx, 6*r.profile.RollLife, "CRDs are gone", r.calm); err != nil {

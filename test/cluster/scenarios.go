@@ -29,6 +29,8 @@ func scenarios() []scenario {
 		{name: "guards-deleted", about: "all NodeGuards are deleted: nobody resets, all arm again", run: guardsDeleted},
 		{name: "fence-deleted", about: "a NodeFence is deleted during its wait: no wrong taint, the dead node is fenced all the same", run: fenceDeleted},
 		{name: "crds-deleted", about: "the CRDs are deleted: nobody resets; applied again, all is well", run: crdsDeleted},
+		{name: "namespace-deleted", about: "the namespace is deleted by force: refused; without the policy that refuses, nobody resets while agents run", run: namespaceDeleted},
+		{name: "uninstall", about: "Picket is taken off, and installed again: nobody resets, hosts are clean, all arm", run: uninstalled},
 		{name: "etcd-restored", about: "etcd goes back to an older snapshot: nobody resets, fencing pauses", run: etcdRestored},
 		{name: "shutdown-left-off", about: "a node shuts down in order and stays off: fenced after its long T", run: shutdownLeftOff},
 		{name: "two-nodes", about: "two nodes: nobody arms, nobody is fenced", nodes: 2, run: twoNodes},

@@ -67,6 +67,20 @@ func TestVacateTakesWhatIsPickets(t *testing.T) {
 	}
 }
 
+// What a holder of somebody else's has there stays.
+func TestVacateKeepsWhatIsSomebodyElses(t *testing.T) {
+	root := t.TempDir()
+	fill(t, root, "run/picket/peer.key", "run/picket/marker", "var/lib/picket/boots.json")
+	c := Default()
+	c.Root = root
+	if err := Vacate(c, "marker", "holder.sock"); err != nil {
+		t.Error(err)
+	}
+	if d := cmp.Diff([]string{"run/", "run/picket/", "run/picket/marker", "var/", "var/lib/"}, tree(t, root)); d != "" {
+		t.Error(d)
+	}
+}
+
 // A pod sees its directories as mounts; the host has them through process 1.
 func TestVacateReachesTheHost(t *testing.T) {
 	host, root := t.TempDir(), t.TempDir()

@@ -72,6 +72,15 @@ func (c Config) SocketBelow(h host.Config) string {
 	return filepath.Join(h.Root, h.Run, socketName)
 }
 
+// Others returns the names of the files in the run directory that are not the
+// agent's: those of a holder that somebody else starts.
+func (c Config) Others() []string {
+	if c.Launch != External {
+		return nil
+	}
+	return []string{socketName, configName, markerName}
+}
+
 // The names of the holder's files.
 const (
 	socketName = "holder.sock"

@@ -81,6 +81,11 @@ func (f *Fleet) prepare(ctx context.Context) error {
 	if err := SetPolicy(ctx, f.Client, f.Policy); err != nil {
 		return err
 	}
+	return f.Tokens(ctx)
+}
+
+// Tokens makes a token for each agent, bound to its Node.
+func (f *Fleet) Tokens(ctx context.Context) error {
 	for _, n := range f.Nodes {
 		token, err := Token(ctx, f.Plane, n.Name)
 		if err != nil {

@@ -1,0 +1,329 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/picket-dev/picket/deploy"
+	"github.com/picket-dev/picket/proto/api/v1alpha1"
+	"github.com/picket-dev/picket/test/cluster/fleet"
+)
+
+// force is `kubectl delete --force --grace-period=0`.
+var force = metav1.DeleteOptions{GracePeriodSeconds: new(int64)}
+
+// kept are what picket-keep protects, as resources of the API.
+func kept(resource string) (schema.GroupVersionResource, string) {
+	switch resource {
+	case "namespaces":
+		return schema.GroupVersionResource{Version: "v1", Resource: resource}, ""
+	case "serviceaccounts":
+		return schema.GroupVersionResource{Version: "v1", Resource: resource}, fleet.Namespace
+	case "customresourcedefinitions":
+		return schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: resource}, ""
+	}
+	return schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: resource}, ""
+}
+
+// remove deletes by force what picket-keep protects.
+func (r *run) remove(ctx context.Context, resource, name string) error {
+	kind, namespace := kept(resource)
+	if namespace == "" {
+		return r.Plane.Dynamic().Resource(kind).Delete(ctx, name, force)
+	}
+	return r.Plane.Dynamic().Resource(kind).Namespace(namespace).Delete(ctx, name, force)
+}
+
+// refusesToDelete fails unless the API server refuses, with a word of what to do.
+func (r *run) refusesToDelete(ctx context.Context, resource, name string) error {
+	err := r.remove(ctx, resource, name)
+	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "helm uninstall") {
+		return fmt.Errorf("delete %s/%s while nodes are armed: %w, want a refusal that says what to do", resource, name, err)
+	}
+	return nil
+}
+
+// letDelete is somebody who means it.
+func (r *run) letDelete(ctx context.Context) error {
+	err := r.Plane.Client().AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Delete(ctx, "picket-keep", deleteOptions)
+	if err != nil {
+		return fmt.Errorf("delete the binding of picket-keep: %w", err)
+	}
+	return nil
+}
+
+// keepers are what agents need to become unarmed.
+func keepers() map[string]string {
+	return map[string]string{
+		"namespaces/": fleet.Namespace, "serviceaccounts/": "picket-agent", "clusterroles/": "picket-agent",
+		"clusterrolebindings/": "picket-agent", "customresourcedefinitions/r": "rolls.picket.dev", "customresourcedefinitions/n": "nodeguards.picket.dev",
+	}
+}
+
+func namespaceDeleted(ctx context.Context, r *run) error {
+	if _, err := r.armedWriter(ctx); err != nil {
+		return err
+	}
+	r.say("somebody deletes the namespace by force, and then single things in it")
+	for resource, name := range keepers() {
+		resource, _, _ = strings.Cut(resource, "/")
+		if err := r.refusesToDelete(ctx, resource, name); err != nil {
+			return err
+		}
+	}
+	if err := r.stays(ctx, 2*r.profile.RollLife, "everything is refused", r.calm); err != nil {
+		return err
+	}
+	if err := r.phase(ctx, 10*time.Second, "Armed", r.names()...); err != nil {
+		return err
+	}
+	r.say("somebody deletes the policy that refuses, and then the namespace")
+	if err := r.letDelete(ctx); err != nil {
+		return err
+	}
+	err := r.eventually(ctx, 10*time.Second, "delete the namespace", func(ctx context.Context) error {
+		return r.remove(ctx, "namespaces", fleet.Namespace)
+	})
+	if err != nil {
+		return err
+	}
+	accounts := r.Plane.Client().CoreV1().ServiceAccounts(fleet.Namespace)
+	err = r.eventually(ctx, 30*time.Second, "the agents' account to be gone", func(ctx context.Context) error {
+		_, err := accounts.Get(ctx, "picket-agent", getOptions)
+		if !apierrors.IsNotFound(err) {
+			return fmt.Errorf("it is there: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	// Every API server answers 401 now, which is no roll and no release: the nodes
+	// call the roll among themselves.
+	return r.stays(ctx, 30*time.Second, "the agents' account is gone", r.calm)
+}
+
+// uninstaller prepares the command that `helm uninstall` runs, under the rights of
+// its Job.
+func (r *run) uninstaller(ctx context.Context) (func(context.Context) error, error) {
+	objects, err := deploy.Uninstall()
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range objects {
+		if err := r.Plane.Apply(ctx, o); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.Plane.WaitServiceAccount(ctx, fleet.Namespace, "picket-uninstall"); err != nil {
+		return nil, err
+	}
+	token, err := r.Plane.TokenFor(ctx, fleet.Namespace, "picket-uninstall", "")
+	if err != nil {
+		return nil, err
+	}
+	kubeconfig := r.Path("uninstall.kubeconfig")
+	if err := r.Plane.WriteKubeconfig(kubeconfig, r.Plane.URL(), token); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error {
+		cmd := exec.CommandContext(ctx, r.Bin.Controller, "uninstall", "--kubeconfig", kubeconfig, "--namespace", fleet.Namespace, "--timeout", "90s")
+		var said bytes.Buffer
+		cmd.Stdout, cmd.Stderr = io.MultiWriter(&said, sayer{r}), &said
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("uninstall: %w\n%s", err, said.String())
+		}
+		return nil
+	}, nil
+}
+
+// A sayer prints lines into the timeline.
+type sayer struct{ *run }
+
+func (s sayer) Write(p []byte) (int, error) {
+	for line := range strings.Lines(string(p)) {
+		s.say("uninstall: %s", strings.TrimSpace(line))
+	}
+	return len(p), nil
+}
+
+func uninstalled(ctx context.Context, r *run) error {
+	w, err := r.armedWriter(ctx)
+	if err != nil {
+		return err
+	}
+	// One node is dead, fenced and quarantined when the last day comes.
+	if err := r.failsOver(ctx, w, r.cut(w)); err != nil {
+		return err
+	}
+	r.failover, r.bound = 0, 0
+	if err := r.fencePhase(ctx, time.Minute, w.node.Name, v1alpha1.FenceDetached); err != nil {
+		return err
+	}
+	alive := r.others(w.node.Name)
+	uninstall, err := r.uninstaller(ctx)
+	if err != nil {
+		return err
+	}
+	// The controllers are no Deployment here: they go when the hosts are clean.
+	ended := make(chan error, 1)
+	go func() { ended <- r.endControllers(ctx, alive) }()
+	started := time.Now()
+	if err := errors.Join(uninstall(ctx), <-ended); err != nil {
+		return err
+	}
+	r.say("uninstalled within %.1f s", time.Since(started).Seconds())
+	if err := r.nothingLeft(ctx, alive); err != nil {
+		return err
+	}
+	if err := r.endAgents(alive); err != nil {
+		return err
+	}
+	if err := r.remove(ctx, "namespaces", fleet.Namespace); err != nil {
+		return fmt.Errorf("nothing is to be kept any more: %w", err)
+	}
+	if err := r.noResets(); err != nil { // the taint was of the dead one
+		return err
+	}
+	return r.reinstalled(ctx, w.node.Name)
+}
+
+// endControllers ends the controllers as soon as no host needs their word.
+func (r *run) endControllers(ctx context.Context, nodes []string) error {
+	err := r.eventually(ctx, 80*time.Second, "all hosts to be clean", func(ctx context.Context) error {
+		for _, n := range nodes {
+			g, err := r.guard(ctx, n)
+			if err != nil {
+				return err
+			}
+			if g.Status.Reason != v1alpha1.ReasonUninstalled {
+				return fmt.Errorf("%s is %s %s: %s", n, g.Status.Phase, g.Status.Reason, g.Status.Message)
+			}
+		}
+		return nil
+	})
+	for _, c := range r.Controllers {
+		c.End()
+	}
+	return err
+}
+
+// nothingLeft fails if a node is armed or tainted, or if a host or the API has
+// anything that Picket made.
+func (r *run) nothingLeft(ctx context.Context, alive []string) error {
+	for _, name := range alive {
+		m := r.Node(name).Machine
+		dog, err := m.Dog()
+		if err != nil {
+			return err
+		}
+		if dog.Running {
+			return fmt.Errorf("the watchdog of %s runs", name)
+		}
+		for dir, holders := range map[string]int{"run/picket": 2, "var/lib/picket": 0} { // configuration and marker of a holder that is the host's
+			left, err := os.ReadDir(filepath.Join(m.Identity().Root, dir))
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			if len(left) > holders {
+				return fmt.Errorf("%s of %s still has %v", dir, name, left)
+			}
+		}
+	}
+	nodes, err := r.Plane.Client().CoreV1().Nodes().List(ctx, listAll)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes.Items {
+		for _, t := range n.Spec.Taints {
+			if strings.HasPrefix(t.Key, "picket.dev/") || t.Key == corev1.TaintNodeOutOfService {
+				return fmt.Errorf("%s still has the taint %s", n.Name, t.ToString())
+			}
+		}
+	}
+	policy, err := r.Client.FencingPolicies.Get(ctx, v1alpha1.PolicyName)
+	if err != nil {
+		return err
+	}
+	if policy.Spec.Mode != v1alpha1.Enforce || len(policy.Annotations) > 0 {
+		return fmt.Errorf("the policy keeps the mark: mode %s, %v", policy.Spec.Mode, policy.Annotations)
+	}
+	guards, err := r.Client.NodeGuards.List(ctx, listAll)
+	if err != nil {
+		return err
+	}
+	_, err = r.Client.Rolls.Get(ctx, v1alpha1.RollName)
+	if len(guards.Items) > 0 || !apierrors.IsNotFound(err) {
+		return fmt.Errorf("%d NodeGuards are left, and of the Roll: %w", len(guards.Items), err)
+	}
+	return nil
+}
+
+// endAgents ends the agents, as the DaemonSet's deletion does.
+func (r *run) endAgents(nodes []string) error {
+	for _, name := range nodes {
+		agent, err := r.Node(name).Machine.Process("agent")
+		if err != nil {
+			return err
+		}
+		if err := agent.Signal(syscall.SIGTERM); err != nil {
+			return err
+		}
+		select {
+		case <-agent.Done():
+		case <-time.After(5 * time.Second):
+			return fmt.Errorf("the agent of %s, which has nothing to do, does not end", name)
+		}
+	}
+	return nil
+}
+
+// reinstalled installs Picket again, on hosts that boot anew, and waits until all
+// are armed.
+func (r *run) reinstalled(ctx context.Context, dead string) error {
+	namespaces := r.Plane.Client().CoreV1().Namespaces()
+	err := r.eventually(ctx, time.Minute, "the namespace to be gone", func(ctx context.Context) error {
+		_, err := namespaces.Get(ctx, fleet.Namespace, getOptions)
+		if !apierrors.IsNotFound(err) {
+			return fmt.Errorf("it is there: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	r.say("Picket is installed again")
+	if err := r.eventually(ctx, 30*time.Second, "install", r.Install); err != nil {
+		return err
+	}
+	if err := r.Tokens(ctx); err != nil {
+		return err
+	}
+	for _, n := range r.Nodes {
+		if n.Name != dead {
+			n.Machine.PowerCut()
+		}
+		n.Machine.SetStayOff(false)
+		if err := n.Machine.PowerOn(); err != nil {
+			return err
+		}
+	}
+	if _, err := r.StartController(ctx); err != nil {
+		return err
+	}
+	return r.allArmed(ctx)
+}
