@@ -50,7 +50,7 @@ func (d *Daemon) vacate(ctx context.Context) error {
 	err := d.remove(ctx)
 	d.removeGate(ctx)
 	if err == nil && d.dismissed.told() {
-		err = host.Vacate(d.config.host())
+		err = host.Vacate(d.config.host(), d.config.Holder.Others()...)
 	}
 	if err != nil {
 		d.log.Error("Picket stays on the host", "rule", "A13", "err", err)

@@ -66,7 +66,8 @@ type Config struct {
 	StrangerRate float64
 
 	// Strangers limits the open connections of keys that are not known
-	// callers. Each holds about 45 KiB.
+	// callers. Each holds about 45 KiB. As many more from addresses that are no
+	// peer's may be in their handshakes.
 	Strangers int
 }
 

@@ -20,6 +20,7 @@ type door struct {
 
 // ServerHandshake does the TLS handshake, and then looks at the key.
 func (d *door) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	defer indoors(raw)
 	conn, auth, err := d.TransportCredentials.ServerHandshake(raw)
 	if err != nil {
 		return nil, nil, err

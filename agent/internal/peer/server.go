@@ -52,6 +52,7 @@ type Server struct {
 	view     atomic.Pointer[peerv1.View] // shared between calls and never changed
 	tests    stopwatch
 	refusals *refusals
+	porch    *porch
 
 	mu         sync.Mutex
 	heard      map[string]timing.Instant
@@ -94,7 +95,7 @@ func NewServer(c Config, id *Identity, answered func(node string) (timing.Instan
 	}
 	s := &Server{config: c, limiter: newLimiter(c), answered: answered, heard: make(map[string]timing.Instant)}
 	s.tests.nodes = make(map[string]*timed)
-	s.refusals = newRefusals(c)
+	s.refusals, s.porch = newRefusals(c), newPorch(c)
 	s.known.Store(&map[string]string{})
 	s.answers.Store(&encoded{})
 	s.grpc = grpc.NewServer(
@@ -118,7 +119,7 @@ func NewServer(c Config, id *Identity, answered func(node string) (timing.Instan
 
 // Serve answers on the listener until Close. It may be called for several.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := s.grpc.Serve(s.porch.on(l)); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serve peers on %s: %w", l.Addr(), err)
 	}
 	return nil
@@ -131,6 +132,7 @@ func (s *Server) Close() { s.grpc.Stop() }
 func (s *Server) SetPeers(p Peers) {
 	known := p.known()
 	s.refusals.changed(*s.known.Swap(&known), known)
+	s.porch.know(p)
 	nodes := make(map[string]bool, len(known))
 	for _, node := range known {
 		nodes[node] = true
