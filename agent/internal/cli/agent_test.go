@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -15,17 +16,28 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 
+	"github.com/picket-dev/picket/agent/internal/block"
+	"github.com/picket-dev/picket/agent/internal/block/child"
 	"github.com/picket-dev/picket/agent/internal/daemon"
 	"github.com/picket-dev/picket/agent/internal/launch"
 	"github.com/picket-dev/picket/agent/internal/peer"
+	"github.com/picket-dev/picket/agent/internal/rejoin"
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
 )
 
 const boot = "6a0f1d5e-8c5b-4b6e-9f57-0a4c1a3b2d10"
 
-// The agents' client-go would complain of the API that is away.
+// TestMain is the agents' children, too. Their client-go would complain of the API
+// that is away.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == child.Name {
+		if err := child.Main(os.Args[2], os.Stdin, os.Stdout, block.Probes(), rejoin.Steps()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
 	os.Exit(m.Run())
 }

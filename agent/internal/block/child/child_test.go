@@ -37,6 +37,9 @@ var table = map[string]Work{
 	"deaf": func(json.RawMessage) (any, error) {
 		return nil, syscall.Exec("/bin/sleep", []string{"sleep", "60"}, nil)
 	},
+	"nest": func(json.RawMessage) (any, error) {
+		return nil, New(Default()).Do(context.Background(), "double", patient, 1, nil)
+	},
 	"large": func(json.RawMessage) (any, error) { return strings.Repeat("x", 3<<20), nil },
 }
 
@@ -53,6 +56,15 @@ func TestMain(m *testing.M) {
 
 // patient is a bound that no healthy child reaches, even on a busy machine.
 const patient = 30 * time.Second
+
+// A binary that does not know the subcommand runs itself as a child, and must not
+// do so for ever.
+func TestChildrenHaveNoChildren(t *testing.T) {
+	err := New(Default()).Do(t.Context(), "nest", patient, nil, nil)
+	if err == nil || !strings.Contains(err.Error(), ErrNested.Error()) {
+		t.Errorf("a child in a child: %v", err)
+	}
+}
 
 func TestDo(t *testing.T) {
 	tests := []struct {

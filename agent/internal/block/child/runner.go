@@ -21,6 +21,13 @@ import (
 // was killed: it sleeps in the kernel. What it was to do may still happen.
 var ErrStuck = errors.New("the child is stuck in the kernel")
 
+// ErrNested says that a child was to start a child. A binary that does not know
+// the subcommand would otherwise begin its own work in each, and that again.
+var ErrNested = errors.New("a child starts no children")
+
+// marker is set in a child's environment.
+const marker = "PICKET_CHILD"
+
 // ErrTooMany says that nothing was started, because too many children are stuck.
 var ErrTooMany = errors.New("too many children are stuck in the kernel")
 
@@ -103,8 +110,11 @@ func (r *Runner) Stuck() []Stuck {
 // Do has a child do the named work with in, and stores its answer in out. It
 // returns within bound and the Config's grace: with the error that the work
 // returned; one that is context.DeadlineExceeded or Canceled, where the child
-// was killed; ErrStuck, where it did not even die; or ErrTooMany.
+// was killed; ErrStuck, where it did not even die; ErrTooMany or ErrNested.
 func (r *Runner) Do(ctx context.Context, work string, bound time.Duration, in, out any) error {
+	if os.Getenv(marker) != "" {
+		return fmt.Errorf("%s: %w", work, ErrNested)
+	}
 	if n := len(r.Stuck()); n >= r.config.Most {
 		return fmt.Errorf("%s: %w: %d", work, ErrTooMany, n)
 	}
@@ -151,7 +161,7 @@ func (r *Runner) command(ctx context.Context, c *call) *exec.Cmd {
 	argv := append(slices.Clone(r.config.Command), c.work)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.in, c.out, c.err
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", marker+"=1")
 	// A group of its own, so that what the child has started dies with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return r.kill(cmd.Process.Pid) }
