@@ -2,8 +2,10 @@ package finding
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/picket-dev/picket/proto/screen"
 )
 
 // An ID is the one word by which a finding is known: in scripts, and as its entry
@@ -130,20 +132,17 @@ func (r *Report) Code() int {
 
 // Summary says in a line what was found.
 func (r *Report) Summary() string {
-	text := ""
+	var parts []string
 	for _, s := range []struct {
 		severity  Severity
 		one, many string
 	}{{Error, "error", "errors"}, {Warning, "warning", "warnings"}, {Note, "note", "notes"}} {
-		switch n := r.Count(s.severity); {
-		case n == 1:
-			text += ", 1 " + s.one
-		case n > 1:
-			text += fmt.Sprintf(", %d %s", n, s.many)
+		if n := r.Count(s.severity); n > 0 {
+			parts = append(parts, screen.Count(n, s.one, s.many))
 		}
 	}
-	if text == "" {
+	if len(parts) == 0 {
 		return "nothing found"
 	}
-	return text[2:]
+	return strings.Join(parts, ", ")
 }

@@ -48,7 +48,7 @@ func unarmed(f Facts) finding.Finding {
 	case "Excluded":
 		x.Severity = finding.Note
 		x.Fix = "kubectl label node " + f.Node + " picket.dev/exclude-"
-	case "BreakGlass", "SelfTest", "Stopping", "ShuttingDown":
+	case "BreakGlass", "SelfTest", "Stopping", "ShuttingDown", "Uninstall", "Uninstalled":
 		x.Severity = finding.Note
 	}
 	return x

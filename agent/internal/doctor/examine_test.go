@@ -15,8 +15,6 @@ import (
 	"github.com/picket-dev/picket/systemd"
 )
 
-func number(n int) *int { return &n }
-
 func ms(n int) *durationpb.Duration { return durationpb.New(time.Duration(n) * time.Millisecond) }
 
 func candidate(name, identity string, keepers ...watchdog.Keeper) watchdog.Candidate {
@@ -59,8 +57,8 @@ func sound() Facts {
 		Sysrq:   Sysrq{Mask: "438"},
 		Clock:   Clock{Source: "tsc", Raw: 50 * time.Millisecond, Boot: 50 * time.Millisecond},
 		Kernel: Kernel{
-			Panic: number(10), PanicOnOops: number(1), HungTaskPanic: number(0), HungTaskTimeout: number(120),
-			RealTime: number(950000), Period: number(1000000),
+			Panic: new(10), PanicOnOops: new(1), HungTaskPanic: new(0), HungTaskTimeout: new(120),
+			RealTime: new(950000), Period: new(1000000),
 		},
 	}
 }
@@ -152,14 +150,14 @@ func TestExamine(t *testing.T) {
 		{"a slewed BOOTTIME", func(f *Facts) { f.Clock.Boot = 45 * time.Millisecond }, nil},
 		{"a new clock", func(f *Facts) { f.Clock.Source = "sundial" }, []string{"note ClockUnknown"}},
 		{"no word on the clock", func(f *Facts) { f.Clock.Source = "" }, nil},
-		{"panic stays, hardware", func(f *Facts) { f.Kernel.Panic = number(0) }, []string{"note PanicStays"}},
-		{"panic stays, softdog", func(f *Facts) { soft(f); f.Kernel.Panic = number(0) }, []string{"warning WatchdogSoftOnly", "warning PanicStays"}},
-		{"reboots at once", func(f *Facts) { f.Kernel.Panic = number(-1) }, nil},
-		{"oops", func(f *Facts) { f.Kernel.PanicOnOops = number(0) }, []string{"note OopsGoesOn"}},
-		{"A10 hung tasks panic", func(f *Facts) { f.Kernel.HungTaskPanic = number(1) }, []string{"warning HungTaskPanics"}},
-		{"hung tasks are not looked for", func(f *Facts) { f.Kernel.HungTaskPanic, f.Kernel.HungTaskTimeout = number(1), number(0) }, nil},
+		{"panic stays, hardware", func(f *Facts) { f.Kernel.Panic = new(0) }, []string{"note PanicStays"}},
+		{"panic stays, softdog", func(f *Facts) { soft(f); f.Kernel.Panic = new(0) }, []string{"warning WatchdogSoftOnly", "warning PanicStays"}},
+		{"reboots at once", func(f *Facts) { f.Kernel.Panic = new(-1) }, nil},
+		{"oops", func(f *Facts) { f.Kernel.PanicOnOops = new(0) }, []string{"note OopsGoesOn"}},
+		{"A10 hung tasks panic", func(f *Facts) { f.Kernel.HungTaskPanic = new(1) }, []string{"warning HungTaskPanics"}},
+		{"hung tasks are not looked for", func(f *Facts) { f.Kernel.HungTaskPanic, f.Kernel.HungTaskTimeout = new(1), new(0) }, nil},
 		{"settings unknown", func(f *Facts) { f.Kernel = Kernel{} }, nil},
-		{"real time unbounded", func(f *Facts) { f.Kernel.RealTime = number(-1) }, []string{"note RealTimeUnbounded"}},
+		{"real time unbounded", func(f *Facts) { f.Kernel.RealTime = new(-1) }, []string{"note RealTimeUnbounded"}},
 
 		{"A7 no quorum", func(f *Facts) { f.Agent.Status.Quorums[0].Reached = 1 }, []string{"error PeersLost"}},
 		{"one neighbour is lost", func(f *Facts) { lose(f.Agent.Status.Peers[0]) }, []string{"warning PeerUnreachable"}},

@@ -47,10 +47,10 @@ func manager(f Facts) (string, []finding.Finding) {
 
 // off writes a timeout of systemd's.
 func off(d time.Duration) string {
-	switch d {
-	case 0:
+	switch {
+	case d == 0:
 		return "off"
-	case systemd.DeviceDefault:
+	case d == systemd.DeviceDefault:
 		return "the device's own"
 	}
 	return d.String()

@@ -69,7 +69,7 @@ func TestRead(t *testing.T) {
 	want := Facts{
 		Node: "n1", Machine: Machine{HasMachineID: true}, Systemd: Systemd{There: true},
 		Holder: Holder{PID: 700, Policy: 2, Priority: 1, Locked: 8 << 20, OOM: -1000},
-		Sysrq:  Sysrq{Mask: "438"}, Kernel: Kernel{Panic: number(-1)},
+		Sysrq:  Sysrq{Mask: "438"}, Kernel: Kernel{Panic: new(-1)},
 	}
 	if d := cmp.Diff(want, f); d != "" {
 		t.Error(d)

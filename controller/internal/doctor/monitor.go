@@ -28,7 +28,7 @@ const (
 
 // defaultGrace is that of node-monitor-grace-period: 1.32 made it longer.
 func (f *Facts) defaultGrace() time.Duration {
-	if older(f.Server, 1, 32) {
+	if older(f.Server, 32) {
 		return 40 * time.Second
 	}
 	return 50 * time.Second

@@ -189,7 +189,7 @@ func (f *Facts) unarmed(r view.Reason) finding.Finding {
 		x.Severity = finding.Warning
 		x.Why = "its last boot is proven dead; it comes back by a new one"
 		x.Fix = "kubectl picket timeline " + r.Nodes[0]
-	case "Observe", "Excluded", "BreakGlass", "SelfTest", "Stopping", "ShuttingDown":
+	case "Observe", "Excluded", "BreakGlass", "SelfTest", "Stopping", "ShuttingDown", "Uninstall", "Uninstalled":
 		x.Severity = finding.Note
 	}
 	return x

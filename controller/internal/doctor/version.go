@@ -9,11 +9,11 @@ import (
 	"github.com/picket-dev/picket/proto/finding"
 )
 
-// older reports whether a version is below major.minor. One that cannot be read
-// is not.
-func older(text string, major, minor uint) bool {
+// older reports whether a version of Kubernetes is below 1.minor. One that cannot
+// be read is not.
+func older(text string, minor uint) bool {
 	v, err := version.ParseGeneric(text)
-	return err == nil && !v.AtLeast(version.MajorMinor(major, minor))
+	return err == nil && !v.AtLeast(version.MajorMinor(1, minor))
 }
 
 // apiVersion judges whether Kubernetes has what Picket stands on.
@@ -23,11 +23,11 @@ func apiVersion(f *Facts) (string, []finding.Finding) {
 		Fix: "# upgrade Kubernetes: https://kubernetes.io/releases/version-skew-policy/",
 	}
 	switch {
-	case older(f.Server, 1, 26):
+	case older(f.Server, 26):
 		x.Why = "before 1.26 the out-of-service taint does nothing unless the feature gate NodeOutOfServiceVolumeDetach is on: volumes do not move"
-	case older(f.Server, 1, 28):
+	case older(f.Server, 28):
 		x.Why = "the out-of-service taint is beta before 1.28, and may be switched off; before 1.30 there are no admission policies, so that one node's agent can speak for another"
-	case older(f.Server, 1, 30):
+	case older(f.Server, 30):
 		x.Why = "before 1.30 admission policies are off and tokens do not name their node: one node's agent can speak for another"
 	default:
 		return f.Server, nil

@@ -198,11 +198,11 @@ func (x *examiner) readKubelets(ctx context.Context) error {
 				return err
 			}
 			if err != nil {
-				return nil //nolint:nilerr // one kubelet that is away says nothing about the cluster
+				return nil // one kubelet that is away says nothing about the cluster
 			}
 			k, err := parseKubelet(raw)
 			if err != nil {
-				return nil //nolint:nilerr // nor does one that says something else
+				return nil // nor does one that says something else
 			}
 			mu.Lock()
 			defer mu.Unlock()

@@ -54,7 +54,7 @@ func (x *examiner) gap(kind, needs string, err error) error {
 	if err == nil {
 		return nil
 	}
-	why := ""
+	var why string
 	switch {
 	case apierrors.IsForbidden(err):
 		why = "you may not"
