@@ -47,11 +47,11 @@ func manager(f Facts) (string, []finding.Finding) {
 
 // off writes a timeout of systemd's.
 func off(d time.Duration) string {
-	switch {
-	case d == 0:
-		return "off"
-	case d == systemd.DeviceDefault:
+	if d == systemd.DeviceDefault {
 		return "the device's own"
+	}
+	if d == 0 {
+		return "off"
 	}
 	return d.String()
 }
