@@ -39,6 +39,10 @@ test: ## Run all tests: unit, property and cluster (no root, no Docker; up to 30
 	go test $(UNIT)
 	go test -v -count=1 -timeout 60m ./test/cluster/...
 
+.PHONY: monitoring
+monitoring: ## Let Prometheus' own rule engine read the alerts and the dashboard, and fire each alert
+	cd test/tools/monitoring && go test ./...
+
 .PHONY: lab
 lab: ## Run all scenarios on real nodes: QEMU, systemd, kubelet, watchdogs, iSCSI (root; up to 60 min)
 	go run ./test/lab run

@@ -116,6 +116,11 @@ func TestChartRefuses(t *testing.T) {
 		"policy.storm.maxWithheldPercent=101":     "/policy/storm/maxWithheldPercent",
 		"policy.pause.until=2030-01-01T00:00:00Z": "reason",
 		"openshift=maybe":                         "/openshift",
+		"agent.metrics=9464":                      "/agent/metrics",
+		"agent.metrics=localhost:9464":            "/agent/metrics",
+		"controller.rackLabel=a b":                "/controller/rackLabel",
+		"monitoring.alerts=true":                  "alerts",
+		"monitoring.podMonitors=true":             "set agent.metrics to :9464",
 		"uninstall=true":                          "uninstall",
 	} {
 		t.Run(value, func(t *testing.T) {

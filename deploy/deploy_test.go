@@ -69,6 +69,8 @@ func decode(t *testing.T, raws [][]byte) map[string]any {
 			"NetworkPolicy":                    &network.NetworkPolicy{},
 			"FencingPolicy":                    &v1alpha1.FencingPolicy{},
 			"SecurityContextConstraints":       &map[string]any{}, // OpenShift's types are not ours
+			"PrometheusRule":                   &map[string]any{}, // nor the Prometheus operator's
+			"PodMonitor":                       &map[string]any{},
 		}
 		into, ok := kinds[meta.Kind]
 		if !ok {

@@ -27,3 +27,12 @@
 {{- end -}}
 {{- with $found.name }}{{ . }}{{ end -}}
 {{- end -}}
+
+{{/* Where the kubelet finds an agent that listens there: at the address, or on the
+     loopback where that is every one. */}}
+{{- define "picket.probeHost" -}}
+{{- $host := regexReplaceAll ":[0-9]+$" . "" | trimPrefix "[" | trimSuffix "]" -}}
+{{- if or (eq $host "") (eq $host "0.0.0.0") -}}127.0.0.1
+{{- else if eq $host "::" -}}::1
+{{- else -}}{{ $host }}{{ end -}}
+{{- end -}}
