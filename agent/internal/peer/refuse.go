@@ -17,9 +17,9 @@ const (
 	// per second: whoever makes keys without end fills no disk.
 	tellRate  = 0.1
 	tellBurst = 10
-	// changeWithin is how long after a change of a pin its owner may still show
-	// the old key: until it has heard of the new boot, or of its own rotation.
-	changeWithin = 30 * time.Second
+	// lasting is how long a key is refused before that is more than the time in
+	// which the API tells of a new node, a new boot or a rotation.
+	lasting = 10 * time.Second
 	// maxTold bounds the memory of keys that were told of, and of former ones.
 	maxTold = 256
 	// maxName bounds what a stranger says of itself: the longest name of a Node.
@@ -34,7 +34,7 @@ type refusals struct {
 
 	mu     sync.Mutex
 	former map[string]former
-	told   map[string]timing.Instant
+	told   map[string]word
 	bucket bucket
 	hushed int // how many lines were left out since the last one
 }
@@ -45,12 +45,18 @@ type former struct {
 	until timing.Instant
 }
 
+// A word is what was said of a key.
+type word struct {
+	first, last timing.Instant
+	warned      bool // that it lasts
+}
+
 func newRefusals(c Config) *refusals {
 	log := c.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &refusals{log: log, now: c.Now, former: make(map[string]former), told: make(map[string]timing.Instant)}
+	return &refusals{log: log, now: c.Now, former: make(map[string]former), told: make(map[string]word)}
 }
 
 // changed remembers the keys that are nobody's any more. Both maps hold nodes by
@@ -72,51 +78,55 @@ func (r *refusals) changed(was, is map[string]string) {
 // which nothing proves, and which is empty if it has said nothing.
 func (r *refusals) caller(key string, from net.Addr, claims string, known map[string]string) {
 	now := r.now()
-	told, hushed := r.tell(key, now)
-	if !told {
+	level, hushed, ok := r.tell(key, now)
+	if !ok {
 		return
 	}
 	claims = claims[:min(len(claims), maxName)]
-	whose, do, level := r.judge(key, claims, known, now)
+	whose, do := r.judge(key, claims, known, now)
 	r.log.Log(context.Background(), level, "refused a caller's key",
-		"from", from, "key", key, "claims", claims, "whose", whose, "do", do, "left_out", hushed)
+		"from", from, "key", key, "claims", claims, "whose", whose, "do", patience(level)+do, "left_out", hushed)
 }
 
 // server tells of a server that has shown another key than the node's.
 func (r *refusals) server(node string, at net.Addr, w *wrongKey) {
 	now := r.now()
-	told, hushed := r.tell(w.got, now)
-	if !told {
+	level, hushed, ok := r.tell(w.got, now)
+	if !ok {
 		return
 	}
 	whose := "unknown: the API does not name it"
 	if f, ok := r.formerly(w.got); ok {
 		whose = "stale: it was the key of " + f.node + " until " + f.ago(now)
 	}
-	r.log.Warn("refused a server's key",
+	r.log.Log(context.Background(), level, "refused a server's key",
 		"at", at, "peer", node, "key", w.got, "pinned", w.pin, "whose", whose, "left_out", hushed,
-		"do", "nothing if it ends within seconds: "+node+" has booted anew, and the API has not told yet; else see who has this address")
+		"do", patience(level)+"see whether the agent of "+node+" can publish its new key, and whether this is its address")
 }
 
-// judge says whose key it might be, what to do, and how bad it is.
-func (r *refusals) judge(key, claims string, known map[string]string, now timing.Instant) (whose, do string, level slog.Level) {
+// patience is what to do first about a key that was refused just now.
+func patience(level slog.Level) string {
+	if level == slog.LevelInfo {
+		return "nothing if it ends within seconds, as for a new node, a new boot or a new key; else "
+	}
+	return ""
+}
+
+// judge says whose key it might be, and what to do.
+func (r *refusals) judge(key, claims string, known map[string]string, now timing.Instant) (whose, do string) {
 	if f, ok := r.formerly(key); ok {
-		whose = "stale: it was the key of " + f.node + " until " + f.ago(now)
-		if f.until.Age(now) < changeWithin {
-			return whose, "nothing: " + f.node + " has just booted anew or rotated its key", slog.LevelInfo
-		}
-		return whose, "restart the agent of " + f.node + " if it runs at this address; else somebody uses a key that was revoked: see who has the address", slog.LevelWarn
+		return "stale: it was the key of " + f.node + " until " + f.ago(now),
+			"restart the agent of " + f.node + " if it runs at this address; if not, somebody uses a key that was revoked: see who has the address"
 	}
 	for _, node := range known {
 		if node == claims {
 			return "unknown: it says that it is " + node + ", and the API names another key for that node",
-				"nothing if it ends within seconds; else compare with `kubectl get nodeguard " + node + " -o jsonpath={.status.fingerprint}`: " +
-					"if it is the same, this agent hears too late from the API; if not, somebody pretends to be " + node,
-				slog.LevelWarn
+				"compare with `kubectl get nodeguard " + node + " -o jsonpath={.status.fingerprint}`: " +
+					"if it is the same, this agent hears too late from the API; if not, somebody pretends to be " + node
 		}
 	}
 	return "foreign: of no node that may call this agent",
-		"nothing if it ends within seconds, as for a new node; else see who has this address: an agent of another cluster, or somebody who tries", slog.LevelWarn
+		"see who has this address: an agent of another cluster, or somebody who tries"
 }
 
 // formerly returns whose key it was.
@@ -132,23 +142,32 @@ func (f former) ago(now timing.Instant) string {
 	return f.until.Age(now).Round(time.Second).String() + " ago"
 }
 
-// tell reports whether a line about the key may be written now, and how many were
-// left out since the last one. The line is written without the lock: a log that
-// blocks must hold up nobody else.
-func (r *refusals) tell(key string, now timing.Instant) (told bool, hushed int) {
+// tell reports whether a line about the key is to be written now, at which level,
+// and how many were left out since the last one. The line is written without the
+// lock: a log that blocks must hold up nobody else.
+func (r *refusals) tell(key string, now timing.Instant) (level slog.Level, hushed int, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if at, ok := r.told[key]; ok && at.Age(now) < tellAgain {
-		return false, 0
+	w, known := r.told[key]
+	lasts := known && w.first.Age(now) >= lasting
+	if known && (!lasts || w.warned) && w.last.Age(now) < tellAgain {
+		return 0, 0, false
 	}
 	if !r.bucket.take(now, tellRate, tellBurst) {
 		r.hushed++
-		return false, 0
+		return 0, 0, false
 	}
-	makeRoom(r.told, func(at timing.Instant) timing.Instant { return at })
-	r.told[key] = now
+	if !known {
+		makeRoom(r.told, func(w word) timing.Instant { return w.last })
+		w.first = now
+	}
+	if lasts {
+		level = slog.LevelWarn
+	}
+	w.last, w.warned = now, lasts
+	r.told[key] = w
 	hushed, r.hushed = r.hushed, 0
-	return true, hushed
+	return level, hushed, true
 }
 
 // makeRoom forgets the oldest entry of a map that is full.

@@ -215,8 +215,8 @@ func TestRotationSurvivesARestart(t *testing.T) {
 	}
 }
 
-// A key that is refused is said to be so once, with whose it might be and what
-// to do.
+// A key that is refused is said to be so, with whose it might be and what to do:
+// once at first, and once more when it lasts.
 func TestARefusedKeyIsLogged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var said bytes.Buffer
@@ -226,35 +226,40 @@ func TestARefusedKeyIsLogged(t *testing.T) {
 		})
 		defer server.close()
 		stale, fresh := newAgent(t, w, now, "x"), newAgent(t, w, now, "x")
-		rebooted, pretender, foreign := newAgent(t, w, now, "z"), newAgent(t, w, now, "x"), newAgent(t, w, now, "y\nlevel=ERROR")
+		pretender, foreign := newAgent(t, w, now, "x"), newAgent(t, w, now, "y\nlevel=ERROR")
 		server.server.SetPeers(Peers{Callers: []Peer{stale.at()}})
-		server.server.SetPeers(Peers{Callers: []Peer{fresh.at(), rebooted.at()}})
-		pass(changeWithin)
 		server.server.SetPeers(Peers{Callers: []Peer{fresh.at()}})
 		for _, tt := range []struct {
-			name  string
-			who   *agent
-			level string
-			want  []string
+			name string
+			who  *agent
+			want []string
 		}{
-			{"of an earlier boot", stale, "WARN", []string{"stale: it was the key of x until", "restart the agent of x"}},
-			{"just changed", rebooted, "INFO", []string{"stale: it was the key of z", "nothing: z has just booted anew or rotated"}},
-			{"claims another's name", pretender, "WARN", []string{"it says that it is x", "kubectl get nodeguard x", "pretends to be x"}},
-			{"of nobody", foreign, "WARN", []string{"foreign: of no node", `claims="y\nlevel=ERROR"`}},
+			{"of an earlier boot", stale, []string{"stale: it was the key of x until", "restart the agent of x"}},
+			{"claims another's name", pretender, []string{"it says that it is x", "kubectl get nodeguard x", "pretends to be x"}},
+			{"of nobody", foreign, []string{"foreign: of no node", `claims="y\nlevel=ERROR"`}},
 		} {
-			said.Reset()
-			for range 3 {
-				tt.who.setPeers(Peers{Neighbours: []Peer{server.at("b:1")}})
-				noBeat(t, tt.who, "b", "does not know the caller's key")
-			}
-			text := said.String()
-			for _, want := range append(tt.want, "level="+tt.level, "key="+tt.who.id.Fingerprint(), "from=") {
-				if !strings.Contains(text, want) {
-					t.Errorf("%s: said %q, want %q in it", tt.name, text, want)
+			for _, level := range []string{"INFO", "WARN", ""} {
+				said.Reset()
+				for range 3 {
+					tt.who.setPeers(Peers{Neighbours: []Peer{server.at("b:1")}})
+					noBeat(t, tt.who, "b", "does not know the caller's key")
 				}
-			}
-			if n := strings.Count(text, "\n"); n != 1 {
-				t.Errorf("%s: %d lines, want one", tt.name, n)
+				pass(lasting)
+				text := said.String()
+				if level == "" {
+					if text != "" {
+						t.Errorf("%s: said again: %q", tt.name, text)
+					}
+					continue
+				}
+				for _, want := range append(tt.want, "level="+level, "key="+tt.who.id.Fingerprint(), "from=") {
+					if !strings.Contains(text, want) {
+						t.Errorf("%s: said %q, want %q in it", tt.name, text, want)
+					}
+				}
+				if n := strings.Count(text, "\n"); n != 1 || strings.Contains(text, "nothing if it ends") != (level == "INFO") {
+					t.Errorf("%s: %d lines, want one: %q", tt.name, n, text)
+				}
 			}
 			tt.who.close()
 		}
@@ -274,16 +279,17 @@ func TestARefusedServerIsLogged(t *testing.T) {
 		p := b.at("b:1")
 		p.Fingerprint = strings.Repeat("0", 64)
 		a.setPeers(Peers{Neighbours: []Peer{p}})
-		noBeat(t, a, "b", "peer's key is")
-		noBeat(t, a, "b", "peer's key is")
+		for range 10 {
+			noBeat(t, a, "b", "peer's key is")
+		}
 		text := said.String()
-		for _, want := range []string{"refused a server's key", "peer=b", "key=" + b.id.Fingerprint(), "pinned=" + p.Fingerprint} {
+		for _, want := range []string{"level=INFO", "level=WARN", "refused a server's key", "peer=b", "key=" + b.id.Fingerprint(), "pinned=" + p.Fingerprint} {
 			if !strings.Contains(text, want) {
 				t.Errorf("said %q, want %q in it", text, want)
 			}
 		}
-		if n := strings.Count(text, "\n"); n != 1 {
-			t.Errorf("%d lines, want one", n)
+		if n := strings.Count(text, "\n"); n != 2 {
+			t.Errorf("%d lines, want two: %s", n, text)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,6 +26,9 @@ type Fleet struct {
 	// Dir takes configurations, tokens and logs. It must exist.
 	Dir string
 	Bin Binaries
+	// Agents are the agents' programs where they are not Bin's, by node. They count
+	// from the next start of an agent.
+	Agents map[string]string
 	// PetDelay is the holders' δ.
 	PetDelay time.Duration
 	Policy   v1alpha1.FencingPolicySpec
@@ -146,7 +150,7 @@ func (f *Fleet) commands(n *stage.Node, b machine.Boot) []proc.Command {
 	must(writeYAML(agentFile, agent))
 	return []proc.Command{
 		{Name: "holder", Argv: []string{f.Bin.Holder, "--config", holderFile}},
-		{Name: "agent", Argv: []string{f.Bin.Agent, "run", "--config", agentFile}},
+		{Name: "agent", Argv: []string{cmp.Or(f.Agents[n.Name], f.Bin.Agent), "run", "--config", agentFile}},
 	}
 }
 
