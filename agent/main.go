@@ -13,9 +13,12 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
+	"github.com/picket-dev/picket/agent/internal/block"
+	"github.com/picket-dev/picket/agent/internal/block/child"
 	"github.com/picket-dev/picket/agent/internal/cli"
 	"github.com/picket-dev/picket/agent/internal/daemon"
 	"github.com/picket-dev/picket/agent/internal/gate"
+	"github.com/picket-dev/picket/agent/internal/rejoin"
 )
 
 // version is set by the linker.
@@ -32,7 +35,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), gate.Command())
+	root.AddCommand(runCommand(), gate.Command(), child.Command(block.Probes(), rejoin.Steps()))
 	root.AddCommand(cli.Commands(version)...)
 	if err := root.Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "picket-agent:", err)

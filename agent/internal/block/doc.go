@@ -3,9 +3,8 @@
 // A Reader takes the whole inventory for a teardown: the mounts of all mount
 // namespaces, block devices and what they are made of, what krbd, rbd-nbd,
 // iSCSI and NVMe over fabrics have mapped, the files in which the kubelet, CSI
-// drivers and open-iscsi keep it, and what the host itself uses. The function
-// Inventory answers the smaller question of the agent's attestation: which
-// volumes are mounted.
+// drivers and open-iscsi keep it, and what the host itself uses. A Glance says
+// whether it is worth while.
 //
 // It changes nothing, and never hangs. What procfs, sysfs and /dev hold it reads
 // itself, but for what may wait for a lock or for storage: that, and everything

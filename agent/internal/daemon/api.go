@@ -3,11 +3,9 @@ package daemon
 import (
 	"context"
 	"errors"
-	"reflect"
 	"time"
 
 	"github.com/picket-dev/picket/agent/decide"
-	"github.com/picket-dev/picket/agent/internal/block"
 	"github.com/picket-dev/picket/agent/internal/clock"
 	"github.com/picket-dev/picket/agent/internal/kube"
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
@@ -18,8 +16,6 @@ const (
 	publishAgain = 250 * time.Millisecond
 	// publishAnyway is how often a status is written though nothing changed.
 	publishAnyway = 5 * time.Minute
-	// storageEvery is how often the mounts are looked at.
-	storageEvery = 2 * time.Second
 )
 
 // readRoll asks the API for the Roll: one endpoint, or all of them at once. The
@@ -77,8 +73,6 @@ func (d *Daemon) publish(ctx context.Context) {
 	var wanted, acked bool
 	again := time.NewTimer(publishAnyway)
 	defer again.Stop()
-	storage := time.NewTicker(storageEvery)
-	defer storage.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -87,8 +81,6 @@ func (d *Daemon) publish(ctx context.Context) {
 			wanted = true
 		case <-d.republish:
 			acked = false
-		case <-storage.C:
-			acked = acked && !d.lookAtStorage()
 		case <-again.C:
 			acked = false
 		}
@@ -115,21 +107,4 @@ func (d *Daemon) publish(ctx context.Context) {
 			d.tell(ctx, decide.Published{Status: want, Sent: sent})
 		}
 	}
-}
-
-// lookAtStorage reads the mounts of volumes and reports whether they changed.
-func (d *Daemon) lookAtStorage() bool {
-	found := v1alpha1.Storage{State: v1alpha1.StorageClean}
-	devices, err := block.Inventory(d.config.Storage)
-	if err != nil {
-		// What cannot be read is not clean.
-		found.State = v1alpha1.StorageDirty
-	}
-	for _, v := range devices {
-		found.State = v1alpha1.StorageDirty
-		found.Devices = append(found.Devices, v1alpha1.Device{Path: v.Path, Volume: v.Volume})
-	}
-	changed := !reflect.DeepEqual(found, d.storage)
-	d.storage = found
-	return changed
 }

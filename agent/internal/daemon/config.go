@@ -13,9 +13,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/picket-dev/picket/agent/internal/block"
 	"github.com/picket-dev/picket/agent/internal/host"
 	"github.com/picket-dev/picket/agent/internal/launch"
+	"github.com/picket-dev/picket/agent/internal/rejoin"
 )
 
 // Config is the configuration of picket-agent, a YAML file.
@@ -53,8 +53,8 @@ type Config struct {
 	// API says how to reach the API servers.
 	API APIConfig `json:"api"`
 
-	// Storage says where the host's mounts are found.
-	Storage block.Config `json:"storage"`
+	// Storage says where the node's volumes are found.
+	Storage StorageConfig `json:"storage"`
 	// StorageInterfaces are links that carry only the storage network: their
 	// loss is reported and resets nobody (A10).
 	StorageInterfaces []string `json:"storageInterfaces,omitempty"`
@@ -65,6 +65,12 @@ type Config struct {
 	// StopWithin bounds the handshake by which a stopping agent becomes
 	// unarmed; after it the agent exits armed, and the node resets.
 	StopWithin metav1.Duration `json:"stopWithin"`
+}
+
+// StorageConfig says where the node's volumes are found.
+type StorageConfig struct {
+	// KubeletRoots are the kubelet's root directories, as the host names them.
+	KubeletRoots []string `json:"kubeletRoots"`
 }
 
 // APIConfig says how to reach the API servers.
@@ -92,7 +98,7 @@ func Default() Config {
 		BreakGlass: host.Default().BreakGlass,
 		Holder:     launch.Default(),
 		Listen:     ":9735",
-		Storage:    block.Config{MountInfo: "/proc/1/mountinfo", KubeletRoots: block.Default().KubeletRoots},
+		Storage:    StorageConfig{KubeletRoots: rejoin.ConfigBelow("/").Host.Kubelet},
 		API:        APIConfig{Deadline: metav1.Duration{Duration: 1250 * time.Millisecond}},
 		StopWithin: metav1.Duration{Duration: 15 * time.Second},
 	}
@@ -135,7 +141,7 @@ func (c Config) Validate() error {
 		require(strings.HasPrefix(e, "https://"), "api.endpoints must be https URLs; one is %q", e)
 	}
 	require(c.StopWithin.Duration > 0, "stopWithin must be longer than 0")
-	errs = append(errs, c.Holder.Validate(), c.host().Validate(), c.Storage.Validate())
+	errs = append(errs, c.Holder.Validate(), c.host().Validate(), c.rejoin().Validate())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("configuration of picket-agent: %w", err)
 	}
@@ -154,6 +160,13 @@ func listens(address string) bool {
 // host says where the host's files are.
 func (c Config) host() host.Config {
 	return host.Config{Root: c.Root, Run: c.Run, State: c.State, BreakGlass: c.BreakGlass}
+}
+
+// rejoin says where the host's storage is.
+func (c Config) rejoin() rejoin.Config {
+	r := rejoin.ConfigBelow(c.Root)
+	r.Run, r.Host.Kubelet = c.run(), c.Storage.KubeletRoots
+	return r
 }
 
 // run is the run directory as this process sees it.

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/picket-dev/picket/agent/decide"
+	"github.com/picket-dev/picket/agent/internal/block/child"
 	"github.com/picket-dev/picket/agent/internal/clock"
 	"github.com/picket-dev/picket/agent/internal/host"
 	"github.com/picket-dev/picket/agent/internal/kube"
@@ -43,6 +44,10 @@ type Daemon struct {
 	budget     *host.Budget
 	journal    *journal
 	tests      *tester
+	steward    *steward
+	children   *child.Runner
+	volumes    *kube.API // the steward's own connections: what is slow there does not delay a roll
+	pace       pace
 	seen       ledger
 	published  published
 
@@ -66,7 +71,6 @@ type Daemon struct {
 	// Owned by the goroutine of publish.
 	writes     int64
 	conditions map[string]metav1.Condition
-	storage    v1alpha1.Storage
 }
 
 // Run runs the agent until ctx ends and it has become unarmed, or could not in
@@ -91,6 +95,7 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 		running.Go(func() { run(work) })
 	}
 	running.Go(func() { d.tests.run(work) })
+	running.Go(func() { d.steward.run(work) })
 	go d.installGate(work) // not waited for: it may hang with the host's disk
 	running.Go(func() {
 		if err := d.server.Serve(listener); err != nil {
@@ -141,14 +146,17 @@ func (d *Daemon) loop(ctx, work context.Context) {
 	wake := time.NewTimer(0)
 	defer wake.Stop()
 	stop, dismissed := ctx.Done(), d.dismissed.done()
-	done := false
+	done, due := false, clock.Now()
 	var giveUp <-chan time.Time
 	for {
 		var v decide.Verdict
+		var began timing.Instant
 		select {
 		case e := <-d.events:
+			began = clock.Now()
 			v = d.step(e)
 		case <-wake.C:
+			began = due
 			v = d.step(decide.Tick{})
 		case <-stop:
 			stop = nil
@@ -180,7 +188,14 @@ func (d *Daemon) loop(ctx, work context.Context) {
 		if done && (stop == nil || dismissed == nil) {
 			return
 		}
-		wake.Reset(v.Wake.Elapsed(clock.Now()) * -1)
+		now := clock.Now()
+		if !began.IsZero() {
+			d.pace.enter(began.Age(now))
+		}
+		if due = v.Wake; now.After(due) {
+			due = now
+		}
+		wake.Reset(due.Elapsed(now) * -1)
 	}
 }
 
@@ -349,7 +364,9 @@ func (d *Daemon) guided(ctx context.Context, s v1alpha1.NodeGuardSpec) {
 	defer d.guiding.Unlock()
 	d.refuseVM(s, &spec)
 	d.tests.fold(&spec)
+	d.steward.fold(s, &spec)
 	d.spec.Store(&s)
+	d.steward.hear()
 	peers := peersOf(s)
 	d.client.SetPeers(peers)
 	d.server.SetPeers(peers)

@@ -97,7 +97,7 @@ func (d *Daemon) statusOf(s decide.Status) v1alpha1.NodeGuardStatus {
 		Acked:       v1alpha1.Acked{History: s.History, Serial: s.Serial, Fences: s.Fences, Streak: s.Streak},
 		Refutes:     s.Refutes,
 		Lost:        s.Lost,
-		Storage:     d.storage,
+		Storage:     d.steward.storage(),
 		APIEndpoint: d.api.Endpoint(),
 		Version:     d.version,
 		Conditions: []metav1.Condition{

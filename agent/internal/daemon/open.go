@@ -59,25 +59,12 @@ func newDaemon(c Config, version string, log *slog.Logger) (*Daemon, error) {
 		return nil, err
 	}
 	d.core = decide.New(d.coreConfig(), clock.Now())
-	d.lookAtStorage()
-	return d, nil
+	return d, d.openSteward()
 }
 
 // connect makes the adapters to the API and to the peers.
 func (d *Daemon) connect() (err error) {
-	api := kube.Default()
-	api.Node, api.Endpoints = d.config.Node, d.config.API.Endpoints
-	api.Deadline = d.config.API.Deadline.Duration
-	api.PingAfter = api.Deadline / 2
-	api.PingTimeout = api.Deadline / 2
-	api.Revoked = d.revoked
-	if d.config.API.CA != "" {
-		api.CAFile = d.config.API.CA
-	}
-	if d.config.API.Token != "" {
-		api.TokenFile = d.config.API.Token
-	}
-	if d.api, err = kube.New(api, clock.Now); err != nil {
+	if d.api, err = kube.New(d.apiConfig(), clock.Now); err != nil {
 		return err
 	}
 	if d.identity, err = peer.LoadIdentity(d.config.run(), d.machine.BootID); err != nil {
@@ -92,6 +79,23 @@ func (d *Daemon) connect() (err error) {
 		return err
 	}
 	return nil
+}
+
+// apiConfig says how to reach the API servers.
+func (d *Daemon) apiConfig() kube.Config {
+	api := kube.Default()
+	api.Node, api.Endpoints = d.config.Node, d.config.API.Endpoints
+	api.Deadline = d.config.API.Deadline.Duration
+	api.PingAfter = api.Deadline / 2
+	api.PingTimeout = api.Deadline / 2
+	api.Revoked = d.revoked
+	if d.config.API.CA != "" {
+		api.CAFile = d.config.API.CA
+	}
+	if d.config.API.Token != "" {
+		api.TokenFile = d.config.API.Token
+	}
+	return api
 }
 
 // coreConfig is what the core must know from the start.
@@ -137,4 +141,5 @@ func (d *Daemon) close() {
 	d.server.Close()
 	d.client.Close()
 	d.api.Close()
+	d.volumes.Close()
 }

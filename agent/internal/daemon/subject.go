@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/picket-dev/picket/agent/decide"
-	"github.com/picket-dev/picket/agent/internal/block"
 	"github.com/picket-dev/picket/agent/internal/clock"
 	"github.com/picket-dev/picket/agent/internal/hold"
 	"github.com/picket-dev/picket/agent/internal/host"
@@ -46,7 +45,7 @@ type under struct{ d *Daemon }
 // no volumes and is unarmed can be reset without harm but to pods that nobody
 // has drained; nobody else's word on that is as fresh.
 func (u under) Conditions(ctx context.Context) []*peerv1.Check {
-	return []*peerv1.Check{u.drained(ctx), u.clean(), u.device(), u.heard()}
+	return []*peerv1.Check{u.drained(ctx), u.clean(ctx), u.device(), u.heard()}
 }
 
 func (u under) drained(ctx context.Context) *peerv1.Check {
@@ -63,18 +62,14 @@ func (u under) drained(ctx context.Context) *peerv1.Check {
 	return c
 }
 
-func (u under) clean() *peerv1.Check {
-	c := &peerv1.Check{Name: "clean", What: "no volume is mounted"}
-	devices, err := block.Inventory(u.d.config.Storage)
+func (u under) clean(ctx context.Context) *peerv1.Check {
+	c := &peerv1.Check{Name: "clean", What: "no volume is mounted or mapped"}
+	paths, err := u.d.steward.volumes(ctx)
 	switch {
 	case err != nil:
 		c.What = err.Error()
-	case len(devices) > 0:
-		var paths []string
-		for _, v := range devices {
-			paths = append(paths, v.Path)
-		}
-		c.What = "volumes are mounted (" + strings.Join(paths, ", ") + "): drain the node, and see what still uses them"
+	case len(paths) > 0:
+		c.What = "there are volumes (" + strings.Join(paths, ", ") + "): drain the node, and see what still uses them: picket-agent devices"
 	default:
 		c.Ok = true
 	}
@@ -202,6 +197,7 @@ func (d *Daemon) guideAgain(ctx context.Context) {
 	if spec, err := specOf(*s); err == nil {
 		d.refuseVM(*s, &spec)
 		d.tests.fold(&spec)
+		d.steward.fold(*s, &spec)
 		d.tell(ctx, decide.Guided{Spec: spec})
 	}
 }

@@ -17,7 +17,8 @@ import (
 // not show it as done: only what the plan has for that is safe now.
 var ErrStuck = errors.New("the step is stuck")
 
-// An Executor carries out steps. Its methods must not be called concurrently.
+// An Executor carries out steps. Look may be called at any time; of its other
+// methods one at a time.
 type Executor struct {
 	config Config
 	run    *child.Runner
@@ -62,12 +63,14 @@ func (o Outcome) State() teardown.State {
 }
 
 // Run looks, plans and carries out the first step, until the plan is no Work any
-// more, a step is stuck, or ctx ends. The API is asked anew for each plan. The
-// Outcome's state says what to do: attest, reset, or leave the node to a person.
-func (e *Executor) Run(ctx context.Context, aim teardown.Aim, attachments func(context.Context) teardown.Attachments) Outcome {
+// more, a step is stuck, or ctx ends. What is attached is asked
+// anew for each plan, after the look that it is about. The Outcome's state says
+// what to do: attest, reset, or leave the node to a person.
+func (e *Executor) Run(ctx context.Context, aim teardown.Aim, attachments func(context.Context, teardown.Inventory) teardown.Attachments) Outcome {
 	var o Outcome
 	for {
-		o.Plan = teardown.Make(e.Look(ctx), attachments(ctx), aim)
+		inv := e.Look(ctx)
+		o.Plan = teardown.Make(inv, attachments(ctx, inv), aim)
 		if o.Plan.State != teardown.Work {
 			return o
 		}

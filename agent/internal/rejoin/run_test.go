@@ -47,7 +47,7 @@ func (w *target) look(context.Context) teardown.Inventory {
 	return inv
 }
 
-func attachments(context.Context) teardown.Attachments {
+func attachments(context.Context, teardown.Inventory) teardown.Attachments {
 	return teardown.Attachments{Known: true, Volumes: []teardown.Attachment{
 		{PV: "pv-moved", Driver: "d", Handle: "a", Identity: teardown.Identity{WWID: "moved"}, Gated: true},
 		{PV: "pv-stays", Driver: "d", Handle: "b", Identity: teardown.Identity{WWID: "stays"}, Gated: true, Attached: true},

@@ -42,7 +42,6 @@ type Fleet struct {
 // must call Stop and then the stage's Close.
 func (f *Fleet) Start(ctx context.Context, o stage.Options) error {
 	o.Commands = f.commands
-	o.Machine.Files = map[string]string{"proc/1/mountinfo": ""}
 	o.Prepare = func(st *stage.Stage) error {
 		f.Stage = st
 		if err := f.prepare(ctx); err != nil {
@@ -142,7 +141,6 @@ func (f *Fleet) commands(n *stage.Node, b machine.Boot) []proc.Command {
 		"api": map[string]any{
 			"endpoints": []string{n.API.URL()}, "ca": f.Plane.CA().File(), "token": f.Path(n.Name + ".token"),
 		},
-		"storage":    map[string]any{"mountInfo": filepath.Join(b.Machine.Root, "proc/1/mountinfo")},
 		"stopWithin": "10s",
 	}
 	holderFile, agentFile := filepath.Join(run, "holder.json"), filepath.Join(run, "agent.yaml")

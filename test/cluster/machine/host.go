@@ -25,9 +25,27 @@ func (m *Machine) hostFiles(boot string) map[string]string {
 		"sys/class/dmi/id/sys_vendor":    "Picket Test\n",
 		"sys/class/dmi/id/product_name":  "Bare Metal\n",
 		"etc/hostname":                   m.opts.Name + "\n",
+		"proc/swaps":                     "Filename\tType\tSize\tUsed\tPriority\n",
+		"proc/1/mountinfo":               rootMount,
+		"proc/1/task/1/mountinfo":        rootMount,
+		"proc/1/task/1/stat":             "1 (systemd) S 0 1 1 0 -1 4194560\n",
+		"proc/1/task/1/status":           "Name:\tsystemd\nState:\tS (sleeping)\n",
+		"sys/fs/cgroup/cgroup.procs":     "",
 	}
 	maps.Copy(files, m.opts.Files)
 	return files
+}
+
+// rootMount is all that a plain host has mounted.
+const rootMount = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+
+// hostLinks are the links by which the host's first process shows its root and
+// its mount namespace.
+func hostLinks() map[string]string {
+	return map[string]string{
+		"proc/1/root": "../..", "proc/1/task/1/root": "/",
+		"proc/1/ns/mnt": "mnt:[4026531841]", "proc/1/task/1/ns/mnt": "mnt:[4026531841]",
+	}
 }
 
 // makeMemory puts the machine's /run and /dev into memory, as on a real host,
@@ -77,10 +95,24 @@ func (m *Machine) prepareHost(boot string) error {
 			return fmt.Errorf("prepare the host of %s: %w", m.opts.Name, err)
 		}
 	}
+	for name, target := range hostLinks() {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(m.path(name)), 0o755), link(target, m.path(name))); err != nil {
+			return fmt.Errorf("prepare the host of %s: %w", m.opts.Name, err)
+		}
+	}
 	if err := unix.Mkfifo(m.Sysrq(), 0o600); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("make the sysrq file of %s: %w", m.opts.Name, err)
 	}
 	return writeDog(m.Device(), Dog{Timeout: time.Minute, Kappa: m.opts.Kappa}, m.boots-1)
+}
+
+// link makes a symbolic link, if an earlier boot has not.
+func link(target, path string) error {
+	err := os.Symlink(target, path)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	return err
 }
 
 // newUUID is a random UUID, as the kernel makes boot IDs.

@@ -1,0 +1,340 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/picket-dev/picket/agent/decide"
+	"github.com/picket-dev/picket/agent/internal/attached"
+	"github.com/picket-dev/picket/agent/internal/clock"
+	"github.com/picket-dev/picket/agent/internal/rejoin"
+	"github.com/picket-dev/picket/agent/teardown"
+	"github.com/picket-dev/picket/proto/api/v1alpha1"
+	"github.com/picket-dev/picket/proto/timing"
+)
+
+// A cleaner looks at the host's storage and tears down what has moved: a
+// rejoin.Executor. Look may be called at any time.
+type cleaner interface {
+	Look(ctx context.Context) teardown.Inventory
+	Run(ctx context.Context, aim teardown.Aim, attachments func(context.Context, teardown.Inventory) teardown.Attachments) rejoin.Outcome
+	Forget() error
+}
+
+// An asker says what is attached to this node: an attached.Reader.
+type asker interface {
+	Read(ctx context.Context, inv teardown.Inventory, f attached.Fence) attached.Answer
+}
+
+// A steward looks after the node's storage. It says what the node has and, after a
+// fence, rids it of what has moved, or says what blocks. It works in a goroutine of
+// its own, which the core and the publication of its status never wait for; what
+// it asks of the core is one thing, a reset, and it asks by way of A14.
+type steward struct {
+	boot    string
+	host    cleaner
+	api     asker
+	glance  func() string
+	spec    func() *v1alpha1.NodeGuardSpec // nil: the controller has not spoken yet
+	changed func()                         // the storage is to be published
+	guide   func(context.Context)          // tells the core the controller's word anew
+	spent   func() string                  // why no more resets are good, or nothing
+	note    func(decide.Note)
+	pace    *pace
+	log     *slog.Logger
+	pause   pauses
+
+	word  chan struct{} // the controller has spoken
+	said  atomic.Pointer[v1alpha1.Storage]
+	last  atomic.Pointer[account]
+	doom  atomic.Pointer[string] // why this boot must not go on
+	asked chan struct{}          // holds one while a person is answered
+
+	// Owned by run.
+	seen    string         // the glance before the last look
+	looked  timing.Instant // when that began
+	unquiet bool           // it has to be looked at again, whatever the glance says
+	again   time.Duration  // until the next look after a fence
+}
+
+// pauses are how long a steward waits.
+type pauses struct {
+	glance  time.Duration // between two glances
+	look    time.Duration // between two looks at a node in peace, at least
+	anyway  time.Duration // after which it looks though a glance shows nothing new
+	again   time.Duration // between two looks after a fence, at first
+	most    time.Duration // and at most: each that finds nothing new doubles the pause
+	patient time.Duration // for an API server that does not answer a fenced boot
+	run     time.Duration // for all of a rejoin in a fenced boot
+	report  time.Duration // for the word before a reset to be published
+}
+
+// defaultPauses cost a node in peace at most one look in 15 s, each some tenths of
+// a second of a processor, and a glance of less than a millisecond.
+func defaultPauses() pauses {
+	return pauses{
+		glance: 2 * time.Second, look: 15 * time.Second, anyway: 5 * time.Minute,
+		again: 3 * time.Second, most: time.Minute, patient: 20 * time.Second, run: 5 * time.Minute, report: time.Second,
+	}
+}
+
+// An account is how a rejoin went, for people.
+type account struct {
+	began    timing.Instant
+	took     time.Duration // 0: it is under way
+	aim      teardown.Aim
+	outcome  rejoin.Outcome
+	loopLate time.Duration
+}
+
+func newSteward(boot string, log *slog.Logger) *steward {
+	s := &steward{
+		boot: boot, log: log, pause: defaultPauses(), pace: &pace{},
+		word: make(chan struct{}, 1), asked: make(chan struct{}, 1),
+		changed: func() {}, guide: func(context.Context) {}, spent: func() string { return "" }, note: func(decide.Note) {},
+	}
+	s.said.Store(&v1alpha1.Storage{State: v1alpha1.StorageUnknown, Message: "nobody has looked yet"})
+	return s
+}
+
+// hear says that the controller has spoken.
+func (s *steward) hear() {
+	select {
+	case s.word <- struct{}{}:
+	default: // it is known already
+	}
+}
+
+// fold keeps from the core a fence that is dealt with by a teardown, and tells it
+// of one where only a reset is safe (A14).
+func (s *steward) fold(by v1alpha1.NodeGuardSpec, spec *decide.Spec) {
+	switch {
+	case s.doom.Load() != nil:
+		spec.FencedBoot = s.boot
+	case by.FencedBoot == s.boot && by.Rejoin == v1alpha1.RejoinClean:
+		spec.FencedBoot = ""
+	}
+}
+
+// storage is what the NodeGuard must say now.
+func (s *steward) storage() v1alpha1.Storage { return *s.said.Load() }
+
+// run attends to the storage until ctx ends.
+func (s *steward) run(ctx context.Context) {
+	tick := time.NewTicker(s.pause.glance)
+	defer tick.Stop()
+	for {
+		s.attend(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.word:
+		case <-tick.C:
+		}
+	}
+}
+
+// attend does what is due.
+func (s *steward) attend(ctx context.Context) {
+	spec := s.spec()
+	if spec == nil {
+		spec = &v1alpha1.NodeGuardSpec{}
+	}
+	now := clock.Now()
+	if s.said.Load().FencedBoot != spec.FencedBoot {
+		// What was found before is not about this fence, and after it no longer.
+		s.unquiet = true
+		fresh := s.storage()
+		fresh.State, fresh.FencedBoot, fresh.Message = v1alpha1.StorageUnknown, spec.FencedBoot, "looking for what is left of volumes that have moved"
+		s.say(fresh)
+	}
+	seen := s.glance()
+	age := s.looked.Age(now)
+	first := s.looked.IsZero()
+	switch {
+	case s.doom.Load() != nil || spec.FencedBoot == s.boot && spec.Rejoin != v1alpha1.RejoinClean:
+		// The core resets the node at once (A14).
+	case spec.FencedBoot != "":
+		if s.unquiet || seen != s.seen {
+			s.again = s.pause.again
+		}
+		due := age >= s.again
+		if s.said.Load().State == v1alpha1.StorageClean {
+			due = age >= s.pause.anyway || due && seen != s.seen
+		}
+		if s.unquiet || due {
+			s.begin(seen, now)
+			s.again = min(2*s.again, s.pause.most)
+			s.rejoin(ctx, *spec)
+		}
+	case s.unquiet || first || seen != s.seen && age >= s.pause.look || age >= s.pause.anyway:
+		s.begin(seen, now)
+		s.look(ctx)
+	}
+}
+
+// begin notes that a look begins.
+func (s *steward) begin(seen string, now timing.Instant) {
+	s.seen, s.looked, s.unquiet = seen, now, false
+}
+
+// look says what a node in peace has. It does not ask the API, which has nothing
+// to say against it.
+func (s *steward) look(ctx context.Context) {
+	inv := s.host.Look(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	found := v1alpha1.Storage{State: v1alpha1.StorageClean}
+	found.Devices, found.Omitted = devicesOf(teardown.Make(inv, teardown.Attachments{}, teardown.Aim{}).Tree)
+	switch {
+	case slices.ContainsFunc(found.Devices, func(d v1alpha1.Device) bool { return d.Volume != "" }):
+		found.State = v1alpha1.StorageInUse
+	case len(unread(inv)) > 0:
+		found.State, found.Message = v1alpha1.StorageUnknown, short(unread(inv)[0])
+	}
+	s.say(found)
+}
+
+// unread lists what could not be read that may concern any device.
+func unread(inv teardown.Inventory) []string {
+	var all []string
+	for _, u := range inv.Unknown {
+		if (u.Device == teardown.Number{}) {
+			all = append(all, u.What+" could not be read: "+u.Why)
+		}
+	}
+	return all
+}
+
+// say publishes what is new.
+func (s *steward) say(found v1alpha1.Storage) {
+	last := s.said.Swap(&found)
+	if !sameStorage(*last, found) {
+		s.changed()
+	}
+}
+
+// rejoin rids the node of what has moved since the spec's boot was fenced, and says
+// what came of it.
+func (s *steward) rejoin(ctx context.Context, spec v1alpha1.NodeGuardSpec) {
+	aim := teardown.Aim{SameBoot: spec.FencedBoot == s.boot, Rejoin: teardown.RejoinReset}
+	if spec.Rejoin == v1alpha1.RejoinClean {
+		aim.Rejoin = teardown.RejoinClean
+	}
+	if aim.SameBoot {
+		// Not even a look that never comes back keeps a fenced boot alive.
+		end := time.AfterFunc(s.pause.run, func() {
+			s.reset(ctx, fmt.Sprintf("the rejoin has not ended within %v", s.pause.run))
+		})
+		defer end.Stop()
+	}
+	a := account{began: clock.Now(), aim: aim}
+	s.last.Store(&a)
+	s.pace.begin()
+	moving := false
+	a.outcome = s.host.Run(ctx, aim, func(ctx context.Context, inv teardown.Inventory) teardown.Attachments {
+		answer := s.ask(ctx, inv, attached.Fence{Boot: spec.FencedBoot, Same: aim.SameBoot})
+		moving = answer.Moving
+		return answer.Attachments
+	})
+	done := a
+	done.took, done.loopLate = max(a.began.Age(clock.Now()), 1), s.pace.since()
+	before := s.said.Load().State
+	s.last.Store(&done)
+	if ctx.Err() != nil {
+		return // the next agent goes on
+	}
+	s.settle(ctx, spec, done, moving)
+	if len(done.outcome.Done) > 0 || before != s.said.Load().State {
+		s.report(done)
+	}
+}
+
+// ask asks what is attached. Of a fenced boot nothing may stay unknown, or it is
+// reset: it waits a while for an API server.
+func (s *steward) ask(ctx context.Context, inv teardown.Inventory, f attached.Fence) attached.Answer {
+	give := time.Now().Add(s.pause.patient)
+	for {
+		a := s.api.Read(ctx, inv, f)
+		if a.Known || !f.Same || time.Now().After(give) || ctx.Err() != nil {
+			return a
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(s.pause.patient / 20):
+		}
+	}
+}
+
+// settle says what a rejoin has come to, and does it.
+func (s *steward) settle(ctx context.Context, spec v1alpha1.NodeGuardSpec, a account, moving bool) {
+	found := v1alpha1.Storage{State: v1alpha1.StorageDirty, FencedBoot: spec.FencedBoot, Message: short(why(a.outcome))}
+	found.Devices, found.Omitted = devicesOf(a.outcome.Plan.Tree)
+	switch state := a.outcome.State(); state {
+	case teardown.Clean:
+		if moving {
+			found.State, found.Message = v1alpha1.StorageUnknown, "Kubernetes has not finished taking volumes away from this node (C6)"
+		} else if err := s.host.Forget(); err != nil {
+			found.Message = short(err.Error())
+		} else {
+			found.State, found.Message = v1alpha1.StorageClean, ""
+		}
+	case teardown.Reset:
+		if full := s.spent(); !a.aim.SameBoot && full != "" {
+			found.Message = short("it should be reset, and is not: " + full + ": " + found.Message)
+			break
+		}
+		found.Message = short("resetting: " + found.Message)
+		s.say(found)
+		select { // it may be the last word that is heard
+		case <-ctx.Done():
+		case <-time.After(s.pause.report):
+		}
+		s.reset(ctx, why(a.outcome))
+		return
+	case teardown.Blocked, teardown.Work, teardown.StateUnknown:
+	}
+	s.say(found)
+}
+
+// reset tells the core that this boot must not go on (A14).
+func (s *steward) reset(ctx context.Context, why string) {
+	if !s.doom.CompareAndSwap(nil, &why) {
+		return
+	}
+	s.log.Error("resetting", "rule", string(decide.A14), "why", why)
+	s.note(decide.Note{Rule: decide.A14, What: "rejoin: only a reset is safe: " + why})
+	s.guide(ctx)
+}
+
+// report enters a rejoin into the journal.
+func (s *steward) report(a account) {
+	what := fmt.Sprintf("rejoin: %v after %d steps in %v, the core's loop at most %v late: %s",
+		a.outcome.State(), len(a.outcome.Done), a.took.Round(time.Millisecond), a.loopLate.Round(time.Microsecond), why(a.outcome))
+	s.note(decide.Note{Rule: decide.A14, What: what})
+	for _, step := range a.outcome.Done {
+		s.log.Info("rejoin", "step", step.Op.String(), "target", targetOf(step), "volume", step.Volume, "why", step.Why)
+	}
+	if a.outcome.Err != nil {
+		s.log.Error("rejoin", "step", a.outcome.Stuck.Op.String(), "target", targetOf(a.outcome.Stuck), "volume", a.outcome.Stuck.Volume, "err", a.outcome.Err)
+	}
+}
+
+// why says for people what an outcome rests on.
+func why(o rejoin.Outcome) string {
+	if o.Err != nil {
+		return o.Err.Error()
+	}
+	all := []string{o.Plan.Why}
+	for _, b := range o.Plan.Blockers {
+		about := slices.DeleteFunc([]string{b.Volume, b.Device, b.Why}, func(s string) bool { return s == "" })
+		all = append(all, strings.Join(about, ": "))
+	}
+	return strings.Join(all, "; ")
+}
