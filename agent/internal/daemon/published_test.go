@@ -8,7 +8,9 @@ import (
 
 // "Armed or says why not" means that the API server knows it.
 func TestPublishedIsWhatTheServerAcknowledged(t *testing.T) {
-	at := func(phase decide.Phase, reason decide.Reason) decide.Status { return decide.Status{Phase: phase, Reason: reason} }
+	at := func(phase decide.Phase, reason decide.Reason) decide.Status {
+		return decide.Status{Phase: phase, Reason: reason}
+	}
 	blind, armed := at(decide.Unarmed, decide.ReasonNoRoll), at(decide.Armed, decide.ReasonNone)
 	pruned := at(decide.Unarmed, decide.ReasonPruned)
 	var p published

@@ -39,8 +39,8 @@ func armed() *peerv1.StatusReply {
 	return &peerv1.StatusReply{
 		Node: "node-1", Version: "v0.3.0", Fingerprint: strings.Repeat("ab", 32), Phase: "Armed", Published: true,
 		PetLeft: ms(4600), ResetLeft: ms(15800), RollAge: ms(400), RollVia: "api", RollSerial: 4711,
-		Promise:  &peerv1.Promise{RollLife: ms(5000), PetDelay: ms(1000), Timeout: ms(10000), Kappa: 1020},
-		Quorums:  []*peerv1.Quorum{{Epoch: 3, Witnesses: 5, Needed: 3, Reached: 4}, {Epoch: 2, Retiring: true, Witnesses: 5, Needed: 3}},
+		Promise: &peerv1.Promise{RollLife: ms(5000), PetDelay: ms(1000), Timeout: ms(10000), Kappa: 1020},
+		Quorums: []*peerv1.Quorum{{Epoch: 3, Witnesses: 5, Needed: 3, Reached: 4}, {Epoch: 2, Retiring: true, Witnesses: 5, Needed: 3}},
 		Watchdog: &peerv1.Watchdog{
 			Device: "watchdog0", Driver: "i6300esb", Kind: "hardware", State: "Armed", Timeout: ms(10000), RealTimeout: ms(10200),
 			WorstPetDelay: ms(3), Pets: 90210, Verified: true, Reachable: true,

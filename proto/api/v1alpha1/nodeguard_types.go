@@ -10,14 +10,17 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,shortName=ng
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
-// +kubebuilder:printcolumn:name="Armed",type=boolean,JSONPath=`.status.promise.armed`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`
 // +kubebuilder:printcolumn:name="Watchdog",type=string,JSONPath=`.status.watchdog.driver`
 // +kubebuilder:printcolumn:name="Timeout",type=string,JSONPath=`.status.promise.timeout`
 // +kubebuilder:printcolumn:name="Lost",type=string,JSONPath=`.status.lost`
-// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`
+// +kubebuilder:printcolumn:name="Armed",type=boolean,JSONPath=`.status.promise.armed`,priority=1
+// +kubebuilder:printcolumn:name="Verified",type=boolean,JSONPath=`.status.watchdog.verified`,priority=1
 // +kubebuilder:printcolumn:name="Storage",type=string,JSONPath=`.status.storage.state`,priority=1
 // +kubebuilder:printcolumn:name="API",type=string,JSONPath=`.status.apiEndpoint`,priority=1
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.version`,priority=1
+// +kubebuilder:printcolumn:name="Rack",type=string,JSONPath=`.spec.rack`,priority=1
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type NodeGuard struct {
 	metav1.TypeMeta   `json:",inline"`
