@@ -25,7 +25,7 @@ type flags struct {
 func Commands(version string) []*cobra.Command {
 	return []*cobra.Command{
 		statusCommand(), peersCommand(), matrixCommand(), whyCommand(), topCommand(),
-		watchdogCommand(), doctorCommand(), bundleCommand(version), rotateKeyCommand(),
+		devicesCommand(), watchdogCommand(), doctorCommand(), bundleCommand(version), rotateKeyCommand(),
 	}
 }
 
