@@ -19,7 +19,9 @@ func TestDoctor(t *testing.T) {
 	a := &access{plane: installed(t)}
 	a.admin = a.with(t, a.plane.Config())
 	plugin := buildPlugin(t)
-	a.bind(t, "doctor-all", "cluster-admin", rbacv1.Subject{Kind: "User", Name: "doctor"})
+	for _, role := range []string{"picket-viewer", "picket-doctor"} {
+		a.bind(t, role, role, rbacv1.Subject{Kind: "User", Name: "doctor"})
+	}
 	a.bind(t, "viewer-picket-viewer", "picket-viewer", rbacv1.Subject{Kind: "User", Name: "viewer"})
 	boots(t, a, "node-1", "node-2")
 	a.inForce(t, "doctor", "list", "", "pods")

@@ -108,6 +108,9 @@ func boots(t *testing.T, a *access, names ...string) {
 			t.Fatal(err)
 		}
 		n.Status.NodeInfo = corev1.NodeSystemInfo{BootID: "boot-" + name, MachineID: name, SystemUUID: name}
+		n.Status.Conditions = []corev1.NodeCondition{{
+			Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now(),
+		}}
 		if _, err := a.admin.kube.CoreV1().Nodes().UpdateStatus(t.Context(), n, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
