@@ -239,26 +239,26 @@ func TestWhere(t *testing.T) {
 		{"nowhere", Question{Volume: "v"}, nil, []Place{}, 0},
 		{"mapped and attached", Question{Volume: "v", PV: once, Attachments: []storagev1.VolumeAttachment{attachment("a", "v"), attachment("b", "w")}},
 			func(s *Snapshot) { s.Guards[0].Status.Storage = device("/dev/rbd0", "v") },
-			[]Place{{"v", "a", "/dev/rbd0", true, "Armed"}}, 0},
+			[]Place{{"v", "a", "/dev/rbd0", true, "Armed", ""}}, 0},
 		{"attached, not mapped yet", Question{Volume: "v", PV: once, Attachments: []storagev1.VolumeAttachment{attachment("a", "v")}},
-			nil, []Place{{"v", "a", "", true, "Armed"}}, 0},
+			nil, []Place{{"v", "a", "", true, "Armed", ""}}, 0},
 		{"mapped, not attached", Question{Volume: "v", PV: once},
 			func(s *Snapshot) { s.Guards[0].Status.Storage = device("/dev/rbd0", "v") },
-			[]Place{{"v", "a", "/dev/rbd0", false, "Armed"}}, 1},
+			[]Place{{"v", "a", "/dev/rbd0", false, "Armed", ""}}, 1},
 		{"on two nodes", Question{Volume: "v", PV: once, Attachments: []storagev1.VolumeAttachment{attachment("a", "v"), attachment("b", "v")}},
 			func(s *Snapshot) {
 				s.Guards[0].Status.Storage, s.Guards[1].Status.Storage = device("/dev/rbd0", "v"), device("/dev/rbd1", "v")
 			},
-			[]Place{{"v", "a", "/dev/rbd0", true, "Armed"}, {"v", "b", "/dev/rbd1", true, "Armed"}}, 1},
+			[]Place{{"v", "a", "/dev/rbd0", true, "Armed", ""}, {"v", "b", "/dev/rbd1", true, "Armed", ""}}, 1},
 		{"attachments may not be read", Question{Volume: "v", PV: once, Unread: "you may not"},
 			func(s *Snapshot) { s.Guards[0].Status.Storage = device("/dev/rbd0", "v") },
-			[]Place{{"v", "a", "/dev/rbd0", false, "Armed"}}, 1},
+			[]Place{{"v", "a", "/dev/rbd0", false, "Armed", ""}}, 1},
 		{"what is on a fenced node", Question{Node: "a"},
 			func(s *Snapshot) {
 				s.Guards[0].Status.Storage = device("/dev/rbd0", "v")
 				s.Fences = []v1alpha1.NodeFence{aFence("a", v1alpha1.FenceWithheld)}
 			},
-			[]Place{{"v", "a", "/dev/rbd0", false, "fence Withheld: its word is from before"}}, 0},
+			[]Place{{"v", "a", "/dev/rbd0", false, "fence Withheld: its word is from before", ""}}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := armed()

@@ -1,12 +1,16 @@
 package view
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 
+	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/proto/matrix"
 	"github.com/picket-dev/picket/proto/screen"
 )
@@ -44,6 +48,9 @@ type Place struct {
 	// Attached says that Kubernetes holds the volume for attached there.
 	Attached bool   `json:"attached"`
 	Standing string `json:"standing"`
+	// Left is Stale where the volume has moved and is there still, Stuck where the
+	// node can neither leave it nor tear it down.
+	Left string `json:"left,omitempty"`
 }
 
 // Where answers the question from what the nodes' agents have mapped, and from
@@ -53,6 +60,7 @@ func (s *Snapshot) Where(q Question) *Where {
 	wanted := func(node, volume string) bool {
 		return (q.Node == "" || node == q.Node) && (q.Volume == "" || volume == q.Volume)
 	}
+	names := q.names()
 	attached := make(map[[2]string]bool)
 	for _, a := range q.Attachments {
 		if pv := a.Spec.Source.PersistentVolumeName; pv != nil && wanted(a.Spec.NodeName, *pv) {
@@ -65,14 +73,21 @@ func (s *Snapshot) Where(q Question) *Where {
 	}
 	for i := range s.Guards {
 		g := &s.Guards[i]
+		here := v.Node == "" || g.Name == v.Node
+		if unsure := unsure(g); here && unsure != "" {
+			v.Warnings = append(v.Warnings, unsure)
+		}
 		for _, d := range g.Status.Storage.Devices {
-			if !wanted(g.Name, d.Volume) {
+			volume := cmp.Or(names[d.Volume], d.Volume)
+			if !wanted(g.Name, volume) {
 				continue
 			}
-			key := [2]string{g.Name, d.Volume}
-			v.Places = append(v.Places, Place{Volume: d.Volume, Node: g.Name, Path: d.Path, Attached: attached[key], Standing: standing[g.Name]})
-			delete(attached, key)
+			key := [2]string{g.Name, volume}
+			v.Places = append(v.Places, Place{Volume: volume, Node: g.Name, Path: d.Path, Attached: attached[key], Standing: standing[g.Name], Left: d.Standing})
 		}
+	}
+	for _, p := range v.Places {
+		delete(attached, [2]string{p.Node, p.Volume})
 	}
 	for key, on := range attached {
 		if on {
@@ -87,6 +102,30 @@ func (s *Snapshot) Where(q Question) *Where {
 	})
 	v.warn(q)
 	return v
+}
+
+// names are what agents call volumes by whose PersistentVolumes they do not know:
+// the handle, or the driver with the hash of it.
+func (q Question) names() map[string]string {
+	if q.PV == nil || q.PV.Spec.CSI == nil || q.Volume == "" {
+		return nil
+	}
+	c := q.PV.Spec.CSI
+	return map[string]string{
+		c.VolumeHandle: q.Volume,
+		fmt.Sprintf("%s %x", c.Driver, sha256.Sum256([]byte(c.VolumeHandle))): q.Volume,
+	}
+}
+
+// unsure says why a node's list of devices may lack some, or nothing.
+func unsure(g *v1alpha1.NodeGuard) string {
+	switch st := g.Status.Storage; {
+	case st.State == v1alpha1.StorageUnknown:
+		return g.Name + " does not know all that it has: " + cmp.Or(st.Message, "it has not looked yet")
+	case st.Omitted > 0:
+		return fmt.Sprintf("%s has %d devices more than it lists: picket-agent devices shows them there", g.Name, st.Omitted)
+	}
+	return ""
 }
 
 // standing says whether the node's word is one of now.
@@ -118,6 +157,10 @@ func (v *Where) warn(q Question) {
 	nodes := make(map[string]bool)
 	for _, p := range v.Places {
 		nodes[p.Node] = true
+		if p.Left != "" {
+			v.Warnings = append(v.Warnings, fmt.Sprintf("%s has %s left of %s, which has moved (%s): picket-agent devices --plan says more there", p.Node, p.Path, cmp.Or(p.Volume, "a volume"), p.Left))
+			continue
+		}
 		if q.Unread == "" && p.Path != "" && p.Volume != "" && !p.Attached && v.Volume != "" {
 			v.Warnings = append(v.Warnings, fmt.Sprintf("%s has %s mapped, and Kubernetes does not hold it for attached there", p.Node, p.Volume))
 		}
@@ -172,6 +215,9 @@ func (v *Where) Draw(s *screen.Screen, _ bool) {
 		attached := "no"
 		if p.Attached {
 			attached = "yes"
+		}
+		if p.Left != "" {
+			attached += ", " + strings.ToLower(p.Left)
 		}
 		t.Add(screen.Say(p.Node), screen.Say(p.Volume), screen.Say(p.Path), screen.Say(attached), screen.Say(p.Standing))
 	}
