@@ -25,12 +25,17 @@ func TestScenarios(t *testing.T) {
 	}
 	for _, s := range scenarios() {
 		t.Run(s.name, func(t *testing.T) {
+			o := options{profile: testProfileName, dir: dir, bin: bin, progress: os.Stderr}
+			if err := o.buildPrevious(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
 			t.Parallel() // two at a time on two cores: most of a scenario is waiting
 			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 			defer cancel()
 			var timeline bytes.Buffer
 			started := time.Now()
-			res := play(ctx, s, options{profile: testProfileName, dir: dir, bin: bin, progress: &timeline})
+			o.progress = &timeline
+			res := play(ctx, s, o)
 			fmt.Printf("%s seconds=%.0f\n", res, time.Since(started).Seconds())
 			if res.err != nil {
 				t.Errorf("%s: %v\n%s", s.about, res.err, timeline.String())

@@ -73,7 +73,11 @@ func demo(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "scenario %s, profile %s: %s\n", s.name, *profile, s.about)
-	res := play(ctx, s, options{profile: *profile, dir: dir, bin: bin, progress: out})
+	o := options{profile: *profile, dir: dir, bin: bin, progress: out}
+	if err := o.buildPrevious(ctx, s); err != nil {
+		return err
+	}
+	res := play(ctx, s, o)
 	fmt.Fprintln(out, res)
 	return res.err
 }

@@ -23,9 +23,10 @@ import (
 // A run is one scenario that is being played.
 type run struct {
 	*fleet.Fleet
-	profile timing.Profile
-	start   time.Duration // raw time from which the timeline counts
-	out     io.Writer
+	previous previous
+	profile  timing.Profile
+	start    time.Duration // raw time from which the timeline counts
+	out      io.Writer
 
 	failover, bound time.Duration
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -22,6 +23,7 @@ type scenario struct {
 	name  string
 	about string
 	nodes int                                     // 5 if 0
+	skew  bool                                    // it needs the programs of the previous version
 	setup func(*setup)                            // changes the cluster before it starts; may be nil
 	run   func(ctx context.Context, r *run) error // what happens and what must hold
 }
@@ -37,7 +39,29 @@ type options struct {
 	profile  string // standard, fast, patient, or test
 	dir      string
 	bin      fleet.Binaries
+	previous previous // for a scenario that needs it
 	progress io.Writer
+}
+
+// previous is the version before this one.
+type previous struct {
+	bin    fleet.Binaries
+	commit string // "none": this clone has no history, and bin is this version's
+}
+
+// buildPrevious builds it, if the scenario needs it: before anything runs that a
+// busy machine could disturb.
+func (o *options) buildPrevious(ctx context.Context, s scenario) error {
+	if !s.skew {
+		return nil
+	}
+	var err error
+	o.previous.bin, o.previous.commit, err = fleet.BuildPrevious(ctx, o.dir, o.progress)
+	if errors.Is(err, fleet.ErrNoHistory) {
+		fmt.Fprintln(o.progress, err, "- the scenario mixes this one with itself")
+		o.previous, err = previous{o.bin, "none"}, nil
+	}
+	return err
 }
 
 // testProfileName selects testProfile.
@@ -158,7 +182,7 @@ func begin(ctx context.Context, s scenario, o options) (*run, error) {
 		s.setup(&setup{stage: &so, policy: &policy})
 	}
 	f := &fleet.Fleet{Dir: dir, Bin: o.bin, PetDelay: profile.PetDelay, Policy: policy}
-	r := &run{Fleet: f, profile: profile, start: rawclock.Now(), doomed: make(map[string]bool), out: o.progress}
+	r := &run{Fleet: f, previous: o.previous, profile: profile, start: rawclock.Now(), doomed: make(map[string]bool), out: o.progress}
 	so.Machine.Notify = r.machineEvent
 	if err := f.Start(ctx, so); err != nil {
 		return nil, err

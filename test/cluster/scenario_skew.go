@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"syscall"
 	"time"
 
@@ -19,19 +17,8 @@ func versionSkew(ctx context.Context, r *run) error {
 	if err := r.allArmed(ctx); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(r.Dir, "previous-")
-	if err != nil {
-		return err
-	}
-	old, commit, err := fleet.BuildPrevious(ctx, dir, sayer{r})
-	if errors.Is(err, fleet.ErrNoHistory) {
-		r.say("%v: what follows mixes nothing", err)
-		old, commit, err = r.Bin, "none", nil
-	}
-	if err != nil {
-		return err
-	}
-	fmt.Printf("RESULT skew=version-skew previous=%s\n", commit)
+	old := r.previous.bin
+	fmt.Printf("RESULT skew=version-skew previous=%s\n", r.previous.commit)
 	if err := r.goBack(ctx, old); err != nil {
 		return err
 	}

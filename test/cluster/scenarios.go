@@ -24,7 +24,7 @@ func scenarios() []scenario {
 		{name: "two-fences", about: "two nodes lose their power at once", run: twoFences},
 		{name: "storm-guard", about: "two die, one may be withheld at a time", setup: oneAtATime, run: stormGuard},
 		{name: "agent-upgrade", about: "the agent stops in order and comes back: unarmed meanwhile, no reset", run: agentUpgrade},
-		{name: "version-skew", about: "agents and controllers of this version and the previous one, mixed either way: nobody resets, a dead node is fenced", run: versionSkew},
+		{name: "version-skew", about: "agents and controllers of this version and the previous one, mixed either way: nobody resets, a dead node is fenced", skew: true, run: versionSkew},
 		{name: "agent-port-blocked", about: "no agent reaches another: all become unarmed; then the API goes: nobody resets", run: agentPortBlocked},
 		{name: "roll-deleted", about: "the Roll is deleted: nobody resets, fencing pauses until a human resumes it", run: rollDeleted},
 		{name: "guards-deleted", about: "all NodeGuards are deleted: nobody resets, all arm again", run: guardsDeleted},
