@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -30,6 +31,7 @@ type built struct {
 	ControlPlane string
 	Kubelet      string
 	Guest        string
+	CSI          string
 	Controller   string
 	// Images are archives by the name of their file.
 	Images map[string]string
@@ -52,10 +54,10 @@ func buildAll(ctx context.Context, dir string, bare bool, progress io.Writer) (b
 	if b.Base, err = image.Prepare(ctx, progress); err != nil {
 		return b, err
 	}
-	if err := programs(ctx, checkout, dir, bare, progress); err != nil {
+	if err := errors.Join(programs(ctx, checkout, dir, bare, progress), driver(ctx, checkout, dir, progress)); err != nil {
 		return b, err
 	}
-	b.Guest, b.Controller = filepath.Join(dir, "guest"), filepath.Join(dir, "picket-controller")
+	b.Guest, b.CSI, b.Controller = filepath.Join(dir, "guest"), filepath.Join(dir, "csi"), filepath.Join(dir, "picket-controller")
 	b.Images = make(map[string]string)
 	for name, i := range images(dir, bare) {
 		file := filepath.Join(dir, name)
@@ -94,6 +96,19 @@ func programs(ctx context.Context, checkout, dir string, bare bool, progress io.
 		}
 	}
 	return nil
+}
+
+// driver compiles the node side of the lab's CSI driver, which is a module of its
+// own.
+func driver(ctx context.Context, checkout, dir string, progress io.Writer) error {
+	return slow.Run(ctx, slow.Command{
+		What: "the nodes' CSI driver",
+		Argv: []string{"go", "build", "-v", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, "csi"), "."},
+		// The caller's GOFLAGS and workspace are about another module.
+		Env: []string{"CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off"},
+		Dir: filepath.Join(checkout, "test/lab/csi"),
+		Log: filepath.Join(dir, "csi.log"),
+	}, progress)
 }
 
 // images are what nodes import, by the name of the archive. Picket's has the

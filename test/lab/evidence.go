@@ -40,6 +40,9 @@ func (l *lab) evidence(name string) (string, error) {
 		text, _ := n.Exec(ctx, `systemctl --failed --no-legend; systemctl list-jobs; systemctl status picket-holder.service --no-pager;
 			journalctl -b --no-pager -o short-monotonic | tail -n 3000; tail -n 200 /var/log/pods/*/*/*.log; ls -l /run/picket /var/lib/picket`)
 		failed = append(failed, os.WriteFile(filepath.Join(dir, n.Name()+".now"), []byte(text), 0o644))
+		if text, err := n.agent(ctx, "devices --plan -o json"); err == nil {
+			failed = append(failed, os.WriteFile(filepath.Join(dir, n.Name()+".devices"), []byte(text), 0o644))
+		}
 	}
 	return dir, errors.Join(failed...)
 }
@@ -58,6 +61,9 @@ func (l *lab) objects(ctx context.Context, dir string) error {
 		"nodeguards": func() (any, error) { return l.client.NodeGuards.List(ctx, all) },
 		"nodefences": func() (any, error) { return l.client.NodeFences.List(ctx, all) },
 		"rolls":      func() (any, error) { return l.client.Rolls.List(ctx, all) },
+		"attachments": func() (any, error) {
+			return l.plane.Client().StorageV1().VolumeAttachments().List(ctx, all)
+		},
 	} {
 		objects, err := list()
 		if err != nil {

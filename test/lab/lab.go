@@ -20,8 +20,10 @@ import (
 	"github.com/picket-dev/picket/proto/timing"
 	"github.com/picket-dev/picket/test/cluster/controlplane"
 	"github.com/picket-dev/picket/test/cluster/fleet"
+	"github.com/picket-dev/picket/test/cluster/proc"
 	"github.com/picket-dev/picket/test/cluster/rawclock"
 	"github.com/picket-dev/picket/test/cluster/stage"
+	"github.com/picket-dev/picket/test/lab/ceph"
 	"github.com/picket-dev/picket/test/lab/network"
 	"github.com/picket-dev/picket/test/lab/vm"
 )
@@ -40,6 +42,8 @@ type lab struct {
 	permits    *permits
 	favour     *follower
 	controller *controller
+	attacher   []*proc.Process // the CSI driver's controller side, once it is needed
+	ceph       *ceph.Cluster   // once it is needed
 
 	playing sync.Mutex // one scenario at a time
 
@@ -177,6 +181,12 @@ func (l *lab) stop() {
 	}
 	if l.controller != nil {
 		l.controller.end()
+	}
+	if l.ceph != nil {
+		l.ceph.Stop()
+	}
+	for _, p := range l.attacher {
+		p.KillGroup()
 	}
 	if l.plane != nil {
 		l.plane.Stop()

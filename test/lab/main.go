@@ -35,7 +35,7 @@ func commands() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(upCommand(), runCommand(), listCommand(), execCommand(), profileCommand(), downCommand(), insideCommand())
+	root.AddCommand(buildCommand(), upCommand(), runCommand(), listCommand(), execCommand(), profileCommand(), downCommand(), insideCommand())
 	return root
 }
 
@@ -44,6 +44,26 @@ func flags(c *cobra.Command, o *options) {
 	c.Flags().StringVar(&o.Profile, "profile", o.Profile, "the timing: busy, which bears with a slow machine, or standard, fast, patient")
 	c.Flags().StringVar(&o.Logs, "logs", o.Logs, "directory for what a failed scenario leaves; empty: one in the temporary directory")
 	c.Flags().BoolVar(&o.Bare, "bare", false, "bring up nodes without Picket")
+}
+
+func buildCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "build",
+		Short: "Build what a lab boots and runs, and boot nothing: the first lab then starts at once",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := defaults().Validate(); err != nil {
+				return err
+			}
+			dir, err := os.MkdirTemp("", "picket-lab-")
+			if err != nil {
+				return fmt.Errorf("make a directory for programs: %w", err)
+			}
+			defer os.RemoveAll(dir)
+			_, err = buildAll(c.Context(), dir, false, c.OutOrStdout())
+			return err
+		},
+	}
 }
 
 func upCommand() *cobra.Command {

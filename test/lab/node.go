@@ -40,7 +40,7 @@ func (l *lab) newNode(ctx context.Context, number int) (*node, error) {
 		ServiceCIDR: netip.PrefixFrom(serviceAddr().Addr(), 24).Masked(),
 		PodSubnet:   netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(number), 0}), 24),
 		Pause:       pauseImage,
-		Kubelet:     l.opts.Built.Kubelet, Guest: l.opts.Built.Guest, Kubeconfig: kubeconfig,
+		Kubelet:     l.opts.Built.Kubelet, Guest: l.opts.Built.Guest, CSI: l.opts.Built.CSI, Kubeconfig: kubeconfig,
 		Images: l.opts.Built.Images,
 	}.Files()
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -15,8 +16,11 @@ import (
 	"github.com/picket-dev/picket/test/lab/judge"
 )
 
-// permits record since when which node may use the volume: since a pod of the
-// workload was bound to it.
+// labelLUN is the pods' label with the number of their volume.
+const labelLUN = "lab.picket.dev/lun"
+
+// permits record since when which node may use which volume: since a pod of a
+// workload, which names it by a label, was bound there.
 type permits struct {
 	client kubernetes.Interface
 	cancel context.CancelFunc
@@ -50,7 +54,7 @@ func (p *permits) stop() {
 
 // follow lists and watches until the watch ends.
 func (p *permits) follow(ctx context.Context) {
-	pods, selector := p.client.CoreV1().Pods(metav1.NamespaceDefault), metav1.ListOptions{LabelSelector: "app=db"}
+	pods, selector := p.client.CoreV1().Pods(metav1.NamespaceDefault), metav1.ListOptions{LabelSelector: labelLUN}
 	list, err := pods.List(ctx, selector)
 	if err != nil {
 		return
@@ -78,11 +82,19 @@ func (p *permits) saw(pod *corev1.Pod) {
 	now := rawclock.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if pod.Spec.NodeName == "" || p.bound[pod.UID] {
+	lun, err := strconv.ParseUint(pod.Labels[labelLUN], 10, 16)
+	if err != nil || pod.Spec.NodeName == "" || p.bound[pod.UID] {
 		return
 	}
 	p.bound[pod.UID] = true
-	p.all = append(p.all, judge.Permit{Node: pod.Spec.NodeName, LUN: volumeLUN, From: now})
+	p.all = append(p.all, judge.Permit{Node: pod.Spec.NodeName, LUN: uint16(lun), From: now})
+}
+
+// allow notes that the node itself may use a volume from now on.
+func (p *permits) allow(node string, lun uint16) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all = append(p.all, judge.Permit{Node: node, LUN: lun, From: rawclock.Now()})
 }
 
 // seen returns all permits so far.

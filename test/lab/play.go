@@ -98,7 +98,7 @@ func (l *lab) play(ctx context.Context, s scenario) result {
 	l.say("scenario %s: %s", s.name, s.about)
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
-	r := &run{lab: l, began: l.restart(), doomed: make(map[string]bool)}
+	r := &run{lab: l, began: l.restart(), doomed: make(map[string]bool), own: make(map[uint16]string)}
 	err := l.allArmed(ctx, time.Minute)
 	if err == nil {
 		_, err = l.writer(ctx, time.Minute)
@@ -109,14 +109,17 @@ func (l *lab) play(ctx context.Context, s scenario) result {
 	if err == nil {
 		err = s.run(ctx, r)
 	}
-	verdict, blind := l.verdict(context.WithoutCancel(ctx), r.began, r.doomed)
+	verdict, blind := r.verdict(context.WithoutCancel(ctx))
 	for _, f := range verdict.Findings {
 		l.say("judge: %v", f)
 	}
 	res := result{
 		name: s.name, failover: r.failover, bound: r.bound, endpoints: r.endpoints, petDelay: r.petDelay,
-		twoWriters: verdict.TwoWriters, healthyResets: verdict.HealthyResets,
+		lateWrites: verdict.Late, rejoin: r.rejoin, twoWriters: verdict.TwoWriters, healthyResets: verdict.HealthyResets,
 		seconds: rawclock.Now() - r.began, err: errors.Join(err, verdict.Err(), blind),
+	}
+	if evicted := r.evictAll(context.WithoutCancel(ctx)); evicted != nil {
+		l.say("%v", evicted)
 	}
 	res.judge()
 	return res

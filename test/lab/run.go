@@ -22,6 +22,10 @@ type run struct {
 	began  time.Duration   // raw time
 	doomed map[string]bool // machines whose reset the scenario asked for
 
+	tenants []*tenant         // workloads of the scenario's own, which end with it
+	rejoin  rejoin            // what became of a node that came back
+	own     map[uint16]string // nodes by the LUN that is their own
+
 	failover, bound, endpoints, petDelay time.Duration
 }
 

@@ -7,10 +7,7 @@ import (
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
-	"github.com/picket-dev/picket/test/cluster/fleet"
 )
 
 // The drivers of the lab's machines.
@@ -223,22 +220,8 @@ func (r *run) untainted(v *victim) error {
 // guardedBy restarts a node's agent, which takes the device that the policy
 // asks for once the node is unarmed, and waits until that one is armed.
 func (r *run) guardedBy(ctx context.Context, n *node, driver string) error {
-	old, err := r.agentPod(ctx, n)
-	if err != nil {
-		return err
-	}
-	if err := r.plane.Client().CoreV1().Pods(fleet.Namespace).Delete(ctx, old.Name, metav1.DeleteOptions{}); err != nil {
-		return fmt.Errorf("restart the agent of %s: %w", n.Name(), err)
-	}
-	return eventually(ctx, 3*time.Minute, n.Name()+" to be guarded by "+driver, func(ctx context.Context) error {
-		if err := r.newAgent(ctx, n, old); err != nil {
-			return err
-		}
-		g, err := r.client.NodeGuards.Get(ctx, n.Name())
-		if err != nil {
-			return err
-		}
-		if s := g.Status; s.Watchdog.Driver != driver || !s.Promise.Armed {
+	return r.freshAgent(ctx, n, n.Name()+" to be guarded by "+driver, func(s v1alpha1.NodeGuardStatus) error {
+		if s.Watchdog.Driver != driver || !s.Promise.Armed {
 			return fmt.Errorf("driver %q, phase %s, reason %s: %s", s.Watchdog.Driver, s.Phase, s.Reason, s.Message)
 		}
 		return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,11 @@ const (
 // portal is the target's address, as the nodes use it.
 func portal() netip.AddrPort { return netip.AddrPortFrom(network.Storage.Addr(network.Host), 3260) }
 
+// secondPortal is the other path to the same targets.
+func secondPortal() netip.AddrPort {
+	return netip.AddrPortFrom(network.Storage.Addr(network.Second), portal().Port())
+}
+
 // storage is the volume, what writes down who wrote to it, and what hears of
 // the workload on it.
 type storage struct {
@@ -40,6 +46,7 @@ type storage struct {
 	proxy     *iscsi.Proxy
 	collector workload.Collector
 	server    *http.Server
+	volumes   int // made beside the first
 }
 
 // startStorage brings up target, proxy and collector. On an error the caller
@@ -50,7 +57,7 @@ func (l *lab) startStorage(ctx context.Context) (s *storage, err error) {
 		return s, err
 	}
 	s.target, err = iscsi.StartTarget(ctx, iscsi.TargetConfig{
-		Portal: portal(), IQN: targetIQN, Volumes: []string{s.volume}, Control: 7, Dir: l.opts.Dir,
+		Portal: portal(), Second: secondPortal(), IQN: targetIQN, Volumes: []string{s.volume}, Control: 7, Dir: l.opts.Dir,
 	})
 	if err != nil {
 		return s, err
@@ -72,22 +79,28 @@ func (l *lab) startStorage(ctx context.Context) (s *storage, err error) {
 		},
 	})
 	redirect := exec.CommandContext(ctx, "nft", "-f", "-")
-	redirect.Stdin = strings.NewReader(iscsi.RedirectRules(portal(), proxyPort))
+	redirect.Stdin = strings.NewReader(iscsi.RedirectRules(proxyPort, portal(), secondPortal()))
 	if out, err := redirect.CombinedOutput(); err != nil {
 		return s, fmt.Errorf("redirect the portal: %w: %s", err, out)
 	}
-	return s, s.collect(ctx)
+	s.server, err = collect(ctx, &s.collector, collectorPort)
+	return s, err
 }
 
-// collect serves the collector on the cluster's network.
-func (s *storage) collect(ctx context.Context) error {
-	listener, err := listen(ctx, netip.AddrPortFrom(network.Cluster.Addr(network.Host), collectorPort))
+// collect serves a collector on the cluster's network.
+func collect(ctx context.Context, c *workload.Collector, port uint16) (*http.Server, error) {
+	listener, err := listen(ctx, netip.AddrPortFrom(network.Cluster.Addr(network.Host), port))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.server = &http.Server{Handler: &s.collector, ReadHeaderTimeout: 5 * time.Second}
-	go func() { _ = s.server.Serve(listener) }() // until stop
-	return nil
+	server := &http.Server{Handler: c, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = server.Serve(listener) }() // until it is closed
+	return server, nil
+}
+
+// collectorURL is where pods reach a collector.
+func collectorURL(port uint16) string {
+	return fmt.Sprintf("http://%s", netip.AddrPortFrom(network.Cluster.Addr(network.Host), port))
 }
 
 func listen(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {
@@ -121,7 +134,7 @@ func (s *storage) install(ctx context.Context, l *lab) error {
 	o := workload.DefaultOptions()
 	o.Image, o.Command = writerImage, "/writer"
 	o.Portal, o.IQN, o.LUN = portal(), targetIQN, volumeLUN
-	o.Collector = fmt.Sprintf("http://%s", netip.AddrPortFrom(network.Cluster.Addr(network.Host), collectorPort))
+	o.Collector = collectorURL(collectorPort)
 	o.HostNetwork = true // pods' own addresses end at their node
 	manifests, err := workload.Manifests(o)
 	if err != nil {
@@ -130,28 +143,41 @@ func (s *storage) install(ctx context.Context, l *lab) error {
 	return l.plane.Apply(ctx, manifests)
 }
 
-// inspect takes a snapshot of the volume, checks its file system, and returns
-// the records in the workload's file; none if there is no file yet.
-func (s *storage) inspect(ctx context.Context) ([]workload.Record, error) {
+// inspect takes a snapshot of a volume, checks its file system, and returns the
+// records in the workload's file, and how many pages of its stain, if it has one,
+// carry the mark of which boot.
+func (s *storage) inspect(ctx context.Context, volume string, stained bool) (records []workload.Record, stain map[string]int, err error) {
 	dir, err := os.MkdirTemp("", "picket-lab-volume-")
 	if err != nil {
-		return nil, fmt.Errorf("inspect the volume: %w", err)
+		return nil, nil, fmt.Errorf("inspect the volume: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	image, err := s.target.Snapshot(ctx, s.volume, dir)
+	image, err := s.target.Snapshot(ctx, volume, dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	return read(ctx, image, stained)
+}
+
+// read checks a copy's file system, and reads what the workload wrote.
+func read(ctx context.Context, image iscsi.Image, stained bool) (records []workload.Record, stain map[string]int, err error) {
 	if err := image.Check(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	file, err := image.File(ctx, "/records")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	contents, err := workload.Read(file)
 	if err != nil {
-		return nil, fmt.Errorf("the workload's records: %w", err)
+		return nil, nil, fmt.Errorf("the workload's records: %w", err)
 	}
-	return contents.Records, nil
+	if !stained {
+		return contents.Records, nil, nil
+	}
+	if file, err = image.File(ctx, workload.StainOf("/records")); err != nil {
+		return contents.Records, nil, err
+	}
+	stain, err = workload.Stains(bytes.NewReader(file))
+	return contents.Records, stain, err
 }

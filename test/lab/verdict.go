@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/picket-dev/picket/test/cluster/rawclock"
@@ -14,21 +15,30 @@ import (
 
 // verdict judges a scenario by all that the lab has seen since it began. The
 // doomed nodes may reset. The error says what the judge could not look at.
-func (l *lab) verdict(ctx context.Context, since time.Duration, doomed map[string]bool) (judge.Verdict, error) {
+func (r *run) verdict(ctx context.Context) (judge.Verdict, error) {
+	l := r.lab
 	e := judge.Evidence{
-		Since: since, Nodes: make(map[string]string), Volumes: []uint16{volumeLUN},
+		Since: r.began, Nodes: make(map[string]string), Volumes: []uint16{volumeLUN}, Retained: maps.Clone(r.own),
 		Tenures: l.storage.collector.Tenures(), // before the file, which holds at least these
 		Permits: l.permits.seen(),
 	}
 	for _, n := range l.nodes {
 		e.Nodes[initiatorIQN+n.Name()] = n.Name()
-		e.Boots = append(e.Boots, boots(n.Events(), since, doomed[n.Name()])...)
+		e.Boots = append(e.Boots, boots(n.Events(), r.began, r.doomed[n.Name()])...)
+	}
+	for _, t := range r.tenants {
+		if newest, err := newestTenure(&t.collector); err == nil && t.retain {
+			e.Retained[uint16(t.lun)] = newest.Node
+		}
+		if !t.image {
+			e.Volumes = append(e.Volumes, uint16(t.lun))
+		}
 	}
 	for _, f := range l.taints.Fences() {
 		e.Fences = append(e.Fences, judge.Fence{Node: f.Node, Boot: f.Boot, Tainted: f.Tainted})
 	}
 	var failed, err error
-	if e.Records, err = l.storage.inspect(ctx); err != nil {
+	if e.Records, _, err = l.storage.inspect(ctx, l.storage.volume, false); err != nil {
 		failed = errors.Join(failed, fmt.Errorf("inspect the volume: %w", err))
 	}
 	if e.Writes, err = l.storage.log.Writes(); err != nil {
@@ -37,7 +47,15 @@ func (l *lab) verdict(ctx context.Context, since time.Duration, doomed map[strin
 	if err := l.storage.proxy.Refused(); err != nil {
 		failed = errors.Join(failed, fmt.Errorf("the storage's log has a gap: %w", err))
 	}
-	return judge.Judge(e), failed
+	verdict := judge.Judge(e)
+	for _, t := range r.tenants {
+		more, err := r.judgeTenant(ctx, t)
+		failed = errors.Join(failed, err)
+		verdict.Late += more.Late
+		verdict.Lost += more.Lost
+		verdict.Findings = append(verdict.Findings, more.Findings...)
+	}
+	return verdict, failed
 }
 
 // boots makes a machine's boots of its events. Those that ended since the
@@ -77,7 +95,7 @@ func (l *lab) writer(ctx context.Context, within time.Duration) (*node, error) {
 	var found *node
 	begin := rawclock.Now()
 	err := eventually(ctx, within, "the workload to write", func(context.Context) error {
-		newest, err := l.newestTenure()
+		newest, err := newestTenure(&l.storage.collector)
 		if err != nil {
 			return err
 		}
@@ -91,8 +109,8 @@ func (l *lab) writer(ctx context.Context, within time.Duration) (*node, error) {
 }
 
 // newestTenure is that of the newest writer with an acknowledged record.
-func (l *lab) newestTenure() (newest workload.Tenure, err error) {
-	for _, t := range l.storage.collector.Tenures() {
+func newestTenure(c *workload.Collector) (newest workload.Tenure, err error) {
+	for _, t := range c.Tenures() {
 		if t.Damage != "" {
 			return t, fmt.Errorf("%s: %s", t.Node, t.Damage)
 		}
@@ -106,13 +124,18 @@ func (l *lab) newestTenure() (newest workload.Tenure, err error) {
 	return newest, nil
 }
 
-// moved waits until the workload writes on another node than the victim, and
+// moved waits until the database writes on another node than the victim, and
 // says how long that took since the cut.
 func (r *run) moved(ctx context.Context, within time.Duration, v *victim) error {
+	return r.movedOff(ctx, within, v, "the workload", &r.storage.collector)
+}
+
+// movedOff waits the same of any workload.
+func (r *run) movedOff(ctx context.Context, within time.Duration, v *victim, what string, c *workload.Collector) error {
 	var newest workload.Tenure
-	err := eventually(ctx, within, "the workload to move off "+v.Name(), func(context.Context) error {
+	err := eventually(ctx, within, what+" to move off "+v.Name(), func(context.Context) error {
 		var err error
-		if newest, err = r.newestTenure(); err != nil {
+		if newest, err = newestTenure(c); err != nil {
 			return err
 		}
 		if newest.Node == v.Name() || newest.First < v.cut {
@@ -121,7 +144,7 @@ func (r *run) moved(ctx context.Context, within time.Duration, v *victim) error 
 		return nil
 	})
 	if err == nil {
-		r.say("the workload writes on %s after %.2f s; it found %d records", newest.Node, (newest.First - v.cut).Seconds(), newest.Found)
+		r.say("%s writes on %s after %.2f s; it found %d records", what, newest.Node, (newest.First - v.cut).Seconds(), newest.Found)
 	}
 	return err
 }

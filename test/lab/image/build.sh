@@ -31,6 +31,8 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub
 	e2scrub_reap.service getty@tty1.service systemd-pstore.service; do
 	ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
+# Who wants it starts it: it would take every volume of a node for its own.
+rm -f "$root"/etc/systemd/system/*.wants/multipathd.*
 # Each machine has an identity of its own.
 rm -f "$root/etc/machine-id" "$root/var/lib/dbus/machine-id" "$root/etc/hostname" "$root/etc/iscsi/initiatorname.iscsi"
 mkdir -p "$root/opt/cni" && ln -sfn /usr/lib/cni "$root/opt/cni/bin"

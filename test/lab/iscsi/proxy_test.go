@@ -81,7 +81,7 @@ func TestEvidenceIsNotOverwritten(t *testing.T) {
 }
 
 func TestRedirectRules(t *testing.T) {
-	got := RedirectRules(netip.MustParseAddrPort("10.9.0.1:3260"), 13260)
+	got := RedirectRules(13260, netip.MustParseAddrPort("10.9.0.1:3260"))
 	if !strings.Contains(got, "ip daddr 10.9.0.1 tcp dport 3260 redirect to :13260\n") {
 		t.Error(got)
 	}

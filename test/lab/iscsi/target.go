@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/picket-dev/picket/test/cluster/proc"
@@ -18,8 +21,9 @@ import (
 // TargetConfig says how to start tgtd.
 type TargetConfig struct {
 	// Portal is where tgtd listens, and what it tells initiators in a
-	// discovery: the address that they use, be it redirected or not.
-	Portal netip.AddrPort
+	// discovery: the address that they use, be it redirected or not. So is
+	// Second, the other path of what is reached by two; none where it is unset.
+	Portal, Second netip.AddrPort
 	// IQN names the one target.
 	IQN string
 	// Volumes are its LUNs, the first one LUN 1, each a file made by
@@ -39,6 +43,9 @@ type TargetConfig struct {
 type Target struct {
 	cfg     TargetConfig
 	process *proc.Process
+
+	mu    sync.Mutex
+	added map[int]bool // numbers of the targets beside the first
 }
 
 // controlSocket is where tgtd takes commands, with its number appended. tgtd
@@ -63,7 +70,7 @@ func StartTarget(ctx context.Context, c TargetConfig) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{cfg: c, process: process}
+	t := &Target{cfg: c, process: process, added: make(map[int]bool)}
 	if err := t.configure(ctx); err != nil {
 		process.KillGroup()
 		return nil, fmt.Errorf("configure tgtd (see %s): %w", filepath.Join(c.Dir, "tgtd.log"), err)
@@ -77,10 +84,11 @@ func (t *Target) Stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	// tgtd ends by its own command, once it has no target; it ignores SIGTERM.
-	err := errors.Join(
-		t.admin(ctx, "--op", "delete", "--mode", "target", "--tid", "1", "--force"),
-		t.admin(ctx, "--op", "delete", "--mode", "system"),
-	)
+	var failed []error
+	for _, tid := range append(t.others(), 1) {
+		failed = append(failed, t.Remove(ctx, tid))
+	}
+	err := errors.Join(append(failed, t.admin(ctx, "--op", "delete", "--mode", "system"))...)
 	if err != nil {
 		return fmt.Errorf("stop tgtd: %w", err)
 	}
@@ -100,16 +108,59 @@ func (t *Target) configure(ctx context.Context) error {
 	if err := t.answers(ctx); err != nil {
 		return err
 	}
-	if err := t.admin(ctx, "--op", "new", "--mode", "target", "--tid", "1", "-T", t.cfg.IQN); err != nil {
-		return err
-	}
-	for i, volume := range t.cfg.Volumes {
-		lun := strconv.Itoa(i + 1)
-		if err := t.admin(ctx, "--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", lun, "-b", volume); err != nil {
+	if t.cfg.Second.IsValid() {
+		if err := t.admin(ctx, "--op", "new", "--mode", "portal", "--param", "portal="+t.cfg.Second.String()); err != nil {
 			return err
 		}
 	}
-	return t.admin(ctx, "--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL")
+	units := make(map[int]string)
+	for i, volume := range t.cfg.Volumes {
+		units[i+1] = volume
+	}
+	return t.serve(ctx, 1, t.cfg.IQN, units)
+}
+
+// Add serves one more target: its number must be above 1, and its units are files
+// by LUN. A LUN that no other target has names the volume in the log.
+func (t *Target) Add(ctx context.Context, tid int, iqn string, units map[int]string) error {
+	t.mu.Lock()
+	t.added[tid] = true
+	t.mu.Unlock()
+	return t.serve(ctx, tid, iqn, units)
+}
+
+// serve makes a target, which is open to all initiators once it is complete.
+func (t *Target) serve(ctx context.Context, tid int, iqn string, units map[int]string) error {
+	id := strconv.Itoa(tid)
+	if err := t.admin(ctx, "--op", "new", "--mode", "target", "--tid", id, "-T", iqn); err != nil {
+		return err
+	}
+	for _, lun := range slices.Sorted(maps.Keys(units)) {
+		if err := t.AddUnit(ctx, tid, lun, units[lun]); err != nil {
+			return err
+		}
+	}
+	return t.admin(ctx, "--op", "bind", "--mode", "target", "--tid", id, "-I", "ALL")
+}
+
+// AddUnit serves one more file by a target that is there.
+func (t *Target) AddUnit(ctx context.Context, tid, lun int, volume string) error {
+	return t.admin(ctx, "--op", "new", "--mode", "logicalunit", "--tid", strconv.Itoa(tid), "--lun", strconv.Itoa(lun), "-b", volume)
+}
+
+// Remove ends a target and its sessions.
+func (t *Target) Remove(ctx context.Context, tid int) error {
+	t.mu.Lock()
+	delete(t.added, tid)
+	t.mu.Unlock()
+	return t.admin(ctx, "--op", "delete", "--mode", "target", "--tid", strconv.Itoa(tid), "--force")
+}
+
+// others are the numbers of the targets that were added.
+func (t *Target) others() []int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Sorted(maps.Keys(t.added))
 }
 
 // answers waits until tgtd takes commands.

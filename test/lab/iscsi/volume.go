@@ -15,6 +15,17 @@ import (
 // with an empty ext4. Without one the first kubelet that mounts the volume
 // would make it, slowly on an emulated machine.
 func CreateVolume(ctx context.Context, path string, size int64) error {
+	if err := CreateBlank(path, size); err != nil {
+		return err
+	}
+	// Nothing is left to be initialised later: every write in the log is one
+	// that somebody meant.
+	_, err := run(ctx, "mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", path)
+	return err
+}
+
+// CreateBlank makes the backing file of a volume, sparse, with nothing on it.
+func CreateBlank(path string, size int64) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("create a volume: %w", err)
@@ -22,14 +33,14 @@ func CreateVolume(ctx context.Context, path string, size int64) error {
 	if err := errors.Join(file.Truncate(size), file.Close()); err != nil {
 		return fmt.Errorf("create a volume: %w", err)
 	}
-	// Nothing is left to be initialised later: every write in the log is one
-	// that somebody meant.
-	_, err = run(ctx, "mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", path)
-	return err
+	return nil
 }
 
 // An Image is a copy of a volume.
 type Image struct{ path string }
+
+// Path is the copy's.
+func (i Image) Path() string { return i.path }
 
 // CopyVolume copies a volume that nobody uses any more into a directory, as it
 // is, and replays its file system's journal in the copy, which is what the next
@@ -47,13 +58,26 @@ func CopyVolume(ctx context.Context, volume, dir string) (Image, error) {
 // fails unless the file system in it can be mended as after any power cut,
 // without losing anything; the copy is mended so.
 func (t *Target) Snapshot(ctx context.Context, volume, dir string) (Image, error) {
+	image, err := t.Still(ctx, volume, dir)
+	if err != nil {
+		return image, err
+	}
+	return image, image.mend(ctx, "-f", "-p")
+}
+
+// Still copies one of the target's volumes as Snapshot does, and leaves what is on
+// it as it is.
+func (t *Target) Still(ctx context.Context, volume, dir string) (Image, error) {
 	if err := t.process.Signal(syscall.SIGSTOP); err != nil {
 		return Image{}, fmt.Errorf("snapshot of %s: %w", volume, err)
 	}
 	image, err := copyFile(ctx, volume, dir)
-	if err := errors.Join(err, t.process.Signal(syscall.SIGCONT)); err != nil {
-		return Image{}, err
-	}
+	return image, errors.Join(err, t.process.Signal(syscall.SIGCONT))
+}
+
+// Mend makes an Image of a copy that somebody else has made, as Snapshot does.
+func Mend(ctx context.Context, path string) (Image, error) {
+	image := Image{path}
 	return image, image.mend(ctx, "-f", "-p")
 }
 

@@ -20,6 +20,9 @@ type Evidence struct {
 	Nodes map[string]string
 	// Volumes are the LUNs that somebody must have written to since Since.
 	Volumes []uint16
+	// Retained are the volumes that stay where they are when their node is
+	// fenced, with that node: their pod is told to stay.
+	Retained map[uint16]string
 
 	Boots   []Boot
 	Fences  []Fence

@@ -33,8 +33,10 @@ func (f Finding) String() string { return fmt.Sprintf("%s: %s", f.Kind, f.What) 
 
 // A Verdict is what became of the promises.
 type Verdict struct {
-	// TwoWriters counts writes, Lost acknowledged records, HealthyResets boots.
+	// TwoWriters counts writes, Late those of them that a fenced boot sent after
+	// its taint, Lost acknowledged records, HealthyResets boots.
 	TwoWriters    int
+	Late          int
 	Lost          int
 	HealthyResets int
 	// Findings explain each of them, and hold whatever else was found.

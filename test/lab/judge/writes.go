@@ -50,6 +50,9 @@ func (e *Evidence) judgeWrites(v *Verdict) {
 		}
 		judged[w.Seq] = true
 		v.TwoWriters++
+		if f, fenced := e.fence(node, w.At); fenced && f.Boot == boot {
+			v.Late++
+		}
 		key := fmt.Sprint(w.Conn, w.LUN, why)
 		g := open[key]
 		if g == nil {
@@ -77,7 +80,7 @@ func (e *Evidence) judgeWrite(w iscsi.Write, owners map[uint16]claim) (node, boo
 		return node, "unknown", fmt.Sprintf("no boot of the node ran when its connection was opened, at %s", e.when(w.Opened))
 	}
 	permit, permitted := e.permit(node, w.LUN, w.At)
-	if f, fenced := e.fence(node, w.At); fenced {
+	if f, fenced := e.fence(node, w.At); fenced && e.Retained[w.LUN] != node {
 		switch {
 		case b.ID == f.Boot && (permit < f.Tainted || w.Opened < permit):
 			return node, b.ID, fmt.Sprintf("this boot was fenced, and tainted at %s", e.when(f.Tainted))

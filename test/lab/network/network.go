@@ -25,6 +25,10 @@ const (
 // control plane on one, of the storage target on the other.
 const Host = 1
 
+// Second is the last byte of another address of the lab's on both networks: the
+// second path to a storage target.
+const Second = 2
+
 // String is the name of the network's bridge.
 func (s Side) String() string {
 	switch s {
@@ -99,8 +103,13 @@ func addSide(side Side, nodes int) error {
 	if err := netlink.LinkAdd(bridge); err != nil {
 		return err
 	}
-	addr := &netlink.Addr{IPNet: &net.IPNet{IP: side.Addr(Host).AsSlice(), Mask: net.CIDRMask(side.Prefix().Bits(), 32)}}
-	if err := errors.Join(netlink.AddrAdd(bridge, addr), netlink.LinkSetUp(bridge)); err != nil {
+	for _, last := range []byte{Host, Second} {
+		addr := &netlink.Addr{IPNet: &net.IPNet{IP: side.Addr(last).AsSlice(), Mask: net.CIDRMask(side.Prefix().Bits(), 32)}}
+		if err := netlink.AddrAdd(bridge, addr); err != nil {
+			return err
+		}
+	}
+	if err := netlink.LinkSetUp(bridge); err != nil {
 		return err
 	}
 	for node := 1; node <= nodes; node++ {

@@ -34,9 +34,9 @@ type Node struct {
 	// Pause is the name of the sandbox image.
 	Pause string
 
-	// Kubelet and Guest are programs on this machine; Kubeconfig is the
+	// Kubelet, Guest and CSI are programs on this machine; Kubeconfig is the
 	// kubelet's.
-	Kubelet, Guest, Kubeconfig string
+	Kubelet, Guest, CSI, Kubeconfig string
 	// Images are archives on this machine that the node imports, by the name of
 	// their file there.
 	Images map[string]string
@@ -50,6 +50,7 @@ var units = map[string]string{
 	"kubelet.service":                      "multi-user.target",
 	"lab-images.service":                   "multi-user.target",
 	"lab-guest.service":                    "sysinit.target",
+	"lab-csi.service":                      "multi-user.target",
 	"systemd-networkd.service":             "multi-user.target",
 	"systemd-networkd-wait-online.service": "network-online.target",
 }
@@ -59,6 +60,7 @@ func (n Node) Files() (map[string]image.File, error) {
 	files := map[string]image.File{
 		"/usr/local/bin/kubelet":       {From: n.Kubelet, Mode: 0o755},
 		"/usr/local/bin/lab-guest":     {From: n.Guest, Mode: 0o755},
+		"/usr/local/bin/lab-csi":       {From: n.CSI, Mode: 0o755},
 		"/etc/kubernetes/kubelet.conf": {From: n.Kubeconfig, Mode: 0o600},
 	}
 	for name, from := range n.Images {

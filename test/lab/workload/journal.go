@@ -12,6 +12,8 @@ type journal struct {
 	file   *os.File
 	last   uint64 // number of the last record
 	buffer []byte
+	// slotted says that the file is a raw device, on which each record has a slot.
+	slotted bool
 }
 
 // openJournal checks a file, or makes an empty one, and cuts off a torn tail.
@@ -43,13 +45,32 @@ var errDamaged = errors.New("the records are damaged")
 func (j *journal) append(r Record) error {
 	r.Seq = j.last + 1
 	j.buffer = r.append(j.buffer[:0])
-	if _, err := j.file.Write(j.buffer); err != nil {
-		return fmt.Errorf("append record %d: %w", r.Seq, err)
-	}
-	if err := j.file.Sync(); err != nil {
-		return fmt.Errorf("make record %d durable: %w", r.Seq, err)
+	if err := j.write(r.Seq); err != nil {
+		return err
 	}
 	j.last = r.Seq
+	return nil
+}
+
+// write puts the buffer where record seq belongs, and makes it durable: of a raw
+// device only its slot, since the stain beside it is to stay in the cache.
+func (j *journal) write(seq uint64) error {
+	if j.slotted {
+		if seq > mostSlots {
+			return fmt.Errorf("record %d: the device has %d slots", seq, mostSlots)
+		}
+		j.buffer = append(j.buffer, make([]byte, slot-len(j.buffer))...)
+		if _, err := j.file.WriteAt(j.buffer, int64(seq-1)*slot); err != nil {
+			return fmt.Errorf("write record %d: %w", seq, err)
+		}
+		return nil
+	}
+	if _, err := j.file.Write(j.buffer); err != nil {
+		return fmt.Errorf("append record %d: %w", seq, err)
+	}
+	if err := j.file.Sync(); err != nil {
+		return fmt.Errorf("make record %d durable: %w", seq, err)
+	}
 	return nil
 }
 

@@ -19,11 +19,22 @@ type Options struct {
 	// it.
 	Image   string
 	Command string
-	// The volume, as the nodes see it.
+	// The volume, as the nodes see it. Without a driver it is in-tree iSCSI.
 	Portal   netip.AddrPort
 	IQN      string
-	LUN      int
+	LUN      int    // also the number by which the lab knows the volume
 	Capacity string // a Kubernetes quantity, such as 256Mi
+	// Driver is a CSI driver, and Attributes are what it is told of the volume.
+	Driver     string
+	Attributes map[string]string
+	// Block has the pod use the raw device.
+	Block bool
+	// Retain keeps the pod where its node is fenced.
+	Retain bool
+	// Stain is how many bytes the writer keeps dirty.
+	Stain int64
+	// Port serves /healthz, of the node where HostNetwork is set.
+	Port int
 	// Collector is the URL of the lab's Collector, as pods see it.
 	Collector string
 	// Every is the time between two records.
@@ -39,7 +50,7 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		Name: "db", Namespace: "default", Command: "/writer",
-		LUN: 1, Capacity: "256Mi", Every: 500 * time.Millisecond, TolerationSeconds: 300,
+		LUN: 1, Capacity: "256Mi", Port: 8080, Every: 500 * time.Millisecond, TolerationSeconds: 300,
 	}
 }
 
@@ -47,13 +58,13 @@ func DefaultOptions() Options {
 func (o Options) Validate() error {
 	for name, value := range map[string]string{
 		"Name": o.Name, "Namespace": o.Namespace, "Image": o.Image, "Command": o.Command,
-		"IQN": o.IQN, "Capacity": o.Capacity, "Collector": o.Collector,
+		"IQN or Driver": o.IQN + o.Driver, "Capacity": o.Capacity, "Collector": o.Collector,
 	} {
 		if value == "" {
 			return fmt.Errorf("workload options: %s is not set", name)
 		}
 	}
-	if !o.Portal.IsValid() || o.LUN < 1 || o.Every <= 0 || o.TolerationSeconds < 0 {
+	if !o.Portal.IsValid() && o.Driver == "" || o.LUN < 1 || o.Port < 1 || o.Stain < 0 || o.Every <= 0 || o.TolerationSeconds < 0 {
 		return fmt.Errorf("workload options: portal %v, LUN %d, a record every %v, toleration of %d s",
 			o.Portal, o.LUN, o.Every, o.TolerationSeconds)
 	}

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"testing"
 
@@ -44,16 +45,46 @@ func TestManifests(t *testing.T) {
 	if diff := cmp.Diff(volume.Spec.Capacity["storage"], claim.Spec.Resources.Requests["storage"]); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(service.Spec.Selector, set.Spec.Template.Labels); diff != "" {
-		t.Error(diff)
+	wantLabels := map[string]string{"app": "db", "lab.picket.dev/lun": "1"}
+	if diff := cmp.Diff(wantLabels, set.Spec.Template.Labels); diff != "" || service.Spec.Selector["app"] != "db" {
+		t.Errorf("the service selects %v: %s", service.Spec.Selector, diff)
 	}
 	writer := set.Spec.Template.Spec.Containers[0]
 	if writer.ImagePullPolicy != corev1.PullNever || writer.Image != o.Image {
 		t.Errorf("image %s is pulled %s", writer.Image, writer.ImagePullPolicy)
 	}
-	want := []string{"-file=/data/records", "-every=500ms", "-collector=http://10.9.0.1:8000"}
+	want := []string{"-file=/data/records", "-every=500ms", "-collector=http://10.9.0.1:8000", "-stain=0", "-listen=:8080"}
 	if diff := cmp.Diff(want, writer.Args); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A raw block volume of a CSI driver, whose pod stays on a fenced node.
+func TestManifestsOfABlockVolume(t *testing.T) {
+	o := DefaultOptions()
+	o.Image, o.Collector = "picket.dev/writer:lab", "http://10.9.0.1:8000"
+	o.Driver, o.Attributes = "x.dev", map[string]string{"lun": "7", "portals": "10.9.1.1:3260,10.9.1.2:3260"}
+	o.LUN, o.Block, o.Retain, o.Stain, o.Port = 7, true, true, 4096, 8081
+	text, err := Manifests(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents := bytes.Split(text, []byte("---\n"))
+	var volume corev1.PersistentVolume
+	var set appsv1.StatefulSet
+	if err := errors.Join(yaml.UnmarshalStrict(documents[0], &volume), yaml.UnmarshalStrict(documents[2], &set)); err != nil {
+		t.Fatal(err)
+	}
+	disk := &corev1.CSIPersistentVolumeSource{Driver: "x.dev", VolumeHandle: "db", VolumeAttributes: o.Attributes}
+	if diff := cmp.Diff(disk, volume.Spec.CSI); diff != "" {
+		t.Error(diff)
+	}
+	pod := set.Spec.Template
+	if len(pod.Spec.Containers[0].VolumeDevices) != 1 || pod.Spec.Containers[0].VolumeMounts != nil || *volume.Spec.VolumeMode != corev1.PersistentVolumeBlock {
+		t.Errorf("the volume is no raw device: %+v", pod.Spec.Containers[0])
+	}
+	if pod.Labels["lab.picket.dev/lun"] != "7" || pod.Annotations["picket.dev/on-fence"] != "retain" {
+		t.Errorf("labels %v, annotations %v", pod.Labels, pod.Annotations)
 	}
 }
 

@@ -16,8 +16,10 @@ import (
 
 // Config says how the writer's program runs.
 type Config struct {
-	// Path is the file of records, on the volume.
+	// Path is the file of records, on the volume; or a raw device.
 	Path string
+	// Stain is how many bytes beside the records are kept dirty; 0: none.
+	Stain int64
 	// Every is the time between two records; longer where the disk is slower.
 	Every time.Duration
 	// Collector is the URL that acknowledgements go to.
@@ -74,7 +76,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	p := &program{cfg: c, progress: make(chan struct{}, 1)}
 	var err error
-	p.journal, p.found, err = openJournal(c.Path)
+	p.journal, p.found, err = openMedium(c.Path)
 	switch {
 	case errors.Is(err, errDamaged):
 		p.damage = err
@@ -87,12 +89,23 @@ func Run(ctx context.Context, c Config) error {
 	}
 	p.say("found %d records, cut off %d bytes, damage: %v", len(p.found.Records), p.found.Torn, p.damage)
 
+	parts := []func(context.Context) error{p.report, p.narrate, p.write}
+	if c.Stain > 0 && p.damage == nil {
+		s, err := openStain(p.journal, c.Path, c.Stain, c.Writer)
+		if err == nil {
+			err = s.claim()
+		}
+		if err != nil {
+			return err
+		}
+		parts = append(parts, s.keep)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	server := &http.Server{Handler: http.HandlerFunc(p.health), ReadHeaderTimeout: patience}
 	serve := func(context.Context) error { return server.Serve(c.Listener) }
 	var work sync.WaitGroup
-	for _, part := range []func(context.Context) error{serve, p.report, p.narrate, p.write} {
+	for _, part := range append(parts, serve) {
 		work.Go(func() { cancel(part(ctx)) })
 	}
 	<-ctx.Done() // the first part to end ends the others

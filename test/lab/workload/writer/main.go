@@ -25,7 +25,8 @@ func main() {
 }
 
 func run() error {
-	path := flag.String("file", "/data/records", "file of records, on the volume")
+	path := flag.String("file", "/data/records", "file of records, on the volume, or a raw device")
+	stain := flag.Int64("stain", 0, "bytes beside the records that are kept dirty")
 	every := flag.Duration("every", 200*time.Millisecond, "time between two records")
 	collector := flag.String("collector", "", "URL that acknowledgements go to")
 	listen := flag.String("listen", ":8080", "address that serves /healthz")
@@ -43,7 +44,7 @@ func run() error {
 	}
 	defer listener.Close()
 	return workload.Run(ctx, workload.Config{
-		Path: *path, Every: *every, Collector: *collector, Listener: listener, Out: os.Stdout,
+		Path: *path, Stain: *stain, Every: *every, Collector: *collector, Listener: listener, Out: os.Stdout,
 		Writer: workload.Writer{
 			Node: os.Getenv("NODE_NAME"), Boot: strings.TrimSpace(string(boot)),
 			Pod: os.Getenv("POD_UID"), Run: rand.Text(),

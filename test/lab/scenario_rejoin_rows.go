@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/picket-dev/picket/proto/api/v1alpha1"
+	"github.com/picket-dev/picket/test/lab/network"
+)
+
+// The rows of the table of scenarios in which a node comes back.
+
+func rejoinExt4(ctx context.Context, r *run) error { // 26
+	return r.comesBack(ctx, comeback{volume: recipe{tree: true}})
+}
+
+func rejoinBlock(ctx context.Context, r *run) error { // 27
+	return r.comesBack(ctx, comeback{volume: recipe{block: true}})
+}
+
+func rejoinMultipath(ctx context.Context, r *run) error { // 33
+	return r.comesBack(ctx, comeback{volume: recipe{multipath: true}, check: noMaps})
+}
+
+func rejoinLUKS(ctx context.Context, r *run) error { // 36
+	return r.comesBack(ctx, comeback{volume: recipe{multipath: true, luks: true}, check: noMaps})
+}
+
+// noMaps fails if a node has a map left that is not the host's own.
+func noMaps(ctx context.Context, r *run, b *returnee) error {
+	text, err := b.Exec(ctx, "dmsetup ls | grep -v ^lab-own || true")
+	if err == nil && text != "" && text != "No devices found\n" {
+		err = fmt.Errorf("%s has maps left: %s", b.Name(), text)
+	}
+	return err
+}
+
+// rejoinShared has a pod that stays use another unit of the volume's session, which
+// must go on: nothing but that session's end would end what is in flight on the
+// unit that has moved, so that only a reset is safe.
+func rejoinShared(ctx context.Context, r *run) error { // 34, in the same boot
+	return r.comesBack(ctx, comeback{
+		prepare: func(ctx context.Context, r *run, b *returnee) error {
+			_, err := r.settle(ctx, b.node, "stays", recipe{retain: true, beside: b.tenant})
+			return err
+		},
+		resets: true,
+	})
+}
+
+// storageBack heals the storage's network before the agent is done.
+func storageBack(ctx context.Context, r *run, b *returnee) error {
+	r.say("%s reaches its storage again", b.Name())
+	return network.Heal(ctx, network.Storage, b.number)
+}
+
+// rejoinSharedWithHost has a disk of the host's own come over the volume's session,
+// which must not be touched then: only a reset is safe.
+func rejoinSharedWithHost(ctx context.Context, r *run) error { // 32
+	return r.comesBack(ctx, comeback{
+		prepare: func(ctx context.Context, r *run, b *returnee) error {
+			return r.lend(ctx, b)
+		},
+		resets: true,
+	})
+}
+
+// rejoinPinned has a pod that stays hold copies of all mounts of the kubelet's, as
+// pods that look after nodes do.
+func rejoinPinned(ctx context.Context, r *run) error { // 37
+	return r.comesBack(ctx, comeback{prepare: pin, check: unpinned})
+}
+
+// pin runs such a pod on the node.
+func pin(ctx context.Context, r *run, b *returnee) error {
+	token, none := false, corev1.MountPropagationNone
+	pods := r.plane.Client().CoreV1().Pods(metav1.NamespaceDefault)
+	_, err := pods.Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "pin", Annotations: map[string]string{"picket.dev/on-fence": "retain"}},
+		Spec: corev1.PodSpec{
+			NodeName: b.Name(), AutomountServiceAccountToken: &token,
+			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+			Containers: []corev1.Container{{
+				Name: "pin", Image: pauseImage, ImagePullPolicy: corev1.PullNever,
+				VolumeMounts: []corev1.VolumeMount{{Name: "kubelet", MountPath: "/kubelet", MountPropagation: &none}},
+			}},
+			Volumes: []corev1.Volume{{Name: "kubelet", VolumeSource: corev1.VolumeSource{
+				HostPath: &corev1.HostPathVolumeSource{Path: "/var/lib/kubelet"}}}},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("pin the mounts: %w", err)
+	}
+	return eventually(ctx, time.Minute, "a pod to pin the mounts of "+b.tenant.name, func(ctx context.Context) error {
+		return r.sh(ctx, b.node, pinned)
+	})
+}
+
+// pinned succeeds where a container holds a copy of a mount of the tenant's.
+const pinned = `for p in $(pgrep -x pause); do grep -q ' /kubelet/plugins/kubernetes.io/csi/lab.picket.dev/.*globalmount ' /proc/$p/mountinfo && exit 0; done; exit 1`
+
+func unpinned(ctx context.Context, r *run, b *returnee) error {
+	err := r.sh(ctx, b.node, pinned)
+	if err == nil {
+		err = errors.New("a container still holds a mount of the volume")
+	} else {
+		err = nil
+	}
+	grace := int64(0)
+	gone := r.plane.Client().CoreV1().Pods(metav1.NamespaceDefault).Delete(ctx, "pin", metav1.DeleteOptions{GracePeriodSeconds: &grace})
+	return errors.Join(err, gone)
+}
+
+// rejoinAgentKilled kills the agent in the midst of its work: the next one goes on.
+func rejoinAgentKilled(ctx context.Context, r *run) error { // 39
+	return r.comesBack(ctx, comeback{volume: recipe{multipath: true}, check: noMaps,
+		meanwhile: func(ctx context.Context, r *run, b *returnee) error {
+			return r.sh(ctx, b.node, "pkill -KILL -x picket-agent")
+		}})
+}
+
+// rejoinKubeletRestarted restarts the kubelet in the midst of the agent's work.
+func rejoinKubeletRestarted(ctx context.Context, r *run) error { // 40
+	return r.comesBack(ctx, comeback{
+		meanwhile: func(ctx context.Context, r *run, b *returnee) error {
+			return r.sh(ctx, b.node, "systemctl restart kubelet.service")
+		}})
+}
+
+// rejoinHung has a session that cannot notice that its target is gone: neither a
+// logout nor an unmount ends, and so the node resets.
+func rejoinHung(ctx context.Context, r *run) error { // 29, of iSCSI
+	return r.comesBack(ctx, comeback{volume: recipe{deaf: true}, resets: true})
+}
+
+// rejoinBlocklisted has the cluster shut the node's client out before the node is
+// back: what is in flight fails, and the image can be unmapped.
+func rejoinBlocklisted(ctx context.Context, r *run) error { // 28, 31
+	return r.comesBack(ctx, comeback{volume: recipe{image: true},
+		prepare: func(ctx context.Context, _ *run, b *returnee) (err error) {
+			b.client, err = b.Exec(ctx, "cat /sys/bus/rbd/devices/*/client_addr")
+			b.client = strings.TrimSpace(b.client)
+			return err
+		},
+		away: func(ctx context.Context, r *run, b *returnee) error {
+			if err := r.ceph.Blocklist(ctx, b.client); err != nil {
+				return err
+			}
+			if err := storageBack(ctx, r, b); err != nil {
+				return err
+			}
+			return eventually(ctx, time.Minute, "the requests in flight to fail", func(ctx context.Context) error {
+				return r.sh(ctx, b.node, "grep -qE '^ *0 +0$' /sys/class/block/rbd*/inflight")
+			})
+		},
+		check: unmapped,
+	})
+}
+
+// unmapped fails while krbd has anything mapped on a node.
+func unmapped(ctx context.Context, _ *run, b *returnee) error {
+	text, err := b.Exec(ctx, "ls /sys/bus/rbd/devices; ls /sys/kernel/debug/ceph 2>/dev/null || true")
+	if err == nil && strings.TrimSpace(text) != "" {
+		err = fmt.Errorf("%s still has %s", b.Name(), strings.Fields(text))
+	}
+	return err
+}
+
+// rejoinCephGone leaves the cluster out of reach, with requests in flight that
+// nothing turns away: only a reset is safe.
+func rejoinCephGone(ctx context.Context, r *run) error { // 29
+	return r.comesBack(ctx, comeback{volume: recipe{image: true}, resets: true})
+}
+
+// autoLogin resets a node whose node record logs in again by itself: the session
+// is ended, and the next boot makes none.
+func autoLogin(ctx context.Context, r *run) error {
+	v, t, err := r.loginAgain(ctx, func(*node, *tenant) error { return nil })
+	if err != nil {
+		return err
+	}
+	return r.sh(ctx, v.node, fmt.Sprintf(`! iscsiadm -m session | grep -w %[1]s && ! grep -r 'startup = automatic' /etc/iscsi/nodes/%[1]s`, t.iqn))
+}
+
+// autoLoginShared has a pod that stays need the session which comes back: only the
+// unit goes whose volume has moved.
+func autoLoginShared(ctx context.Context, r *run) error { // 34
+	var stays *tenant
+	v, t, err := r.loginAgain(ctx, func(n *node, t *tenant) (err error) {
+		stays, err = r.settle(ctx, n, "stays", recipe{automatic: true, retain: true, beside: t})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if disks, err := v.disksOf(ctx, t); err == nil {
+		return fmt.Errorf("%s still has %v of %s", v.Name(), disks, t.name)
+	}
+	return eventually(ctx, 2*time.Minute, stays.name+" to write on", func(context.Context) error {
+		newest, err := newestTenure(&stays.collector)
+		if boot, _ := v.On(); err == nil && newest.Boot != boot {
+			err = fmt.Errorf("it wrote last in boot %.8s of %s", newest.Boot, newest.Node)
+		}
+		return err
+	})
+}
+
+// loginAgain cuts off an armed node with a volume whose node record logs in by
+// itself. The node resets itself, and is back with the device of a volume that has
+// moved.
+func (r *run) loginAgain(ctx context.Context, more func(*node, *tenant) error) (*victim, *tenant, error) {
+	database, err := r.writer(ctx, time.Minute)
+	if err != nil {
+		return nil, nil, err
+	}
+	n := r.other(database)
+	t, err := r.settle(ctx, n, "moved", recipe{automatic: true})
+	if err == nil {
+		err = more(n, t)
+	}
+	if err != nil {
+		return nil, t, err
+	}
+	v, err := r.victim(ctx, n.Name())
+	if err != nil {
+		return nil, t, err
+	}
+	r.cutNow(v)
+	sides := []network.Side{network.Cluster, network.Storage}
+	for _, side := range sides {
+		if err := network.Cut(ctx, side, n.number, network.Both); err != nil {
+			return v, t, err
+		}
+	}
+	if err := errors.Join(r.resetBeforeTaint(ctx, v), r.movedOff(ctx, 3*time.Minute, v, t.name, &t.collector)); err != nil {
+		return v, t, err
+	}
+	for _, side := range sides {
+		if err := network.Heal(ctx, side, n.number); err != nil {
+			return v, t, err
+		}
+	}
+	if _, err := v.WaitBoot(ctx, v.boot); err != nil {
+		return v, t, err
+	}
+	return v, t, r.fencePhase(ctx, 6*time.Minute, v.Name(), v1alpha1.FenceRecovered)
+}
