@@ -19,16 +19,26 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/picket-dev/picket/agent/decide"
+	"github.com/picket-dev/picket/agent/internal/block"
+	"github.com/picket-dev/picket/agent/internal/block/child"
 	"github.com/picket-dev/picket/agent/internal/hold"
 	"github.com/picket-dev/picket/agent/internal/launch"
+	"github.com/picket-dev/picket/agent/internal/rejoin"
 	"github.com/picket-dev/picket/agent/internal/watchdog"
 	"github.com/picket-dev/picket/deploy"
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/proto/timing"
 )
 
-// TestMain plays the supervised worker when the test program is started as one.
+// TestMain plays the supervised worker, and an agent's child, when the test program
+// is started as one.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == child.Name {
+		if err := child.Main(os.Args[2], os.Stdin, os.Stdout, block.Probes(), rejoin.Steps()); err != nil {
+			os.Exit(1)
+		}
+		return
+	}
 	if file := os.Getenv("PICKET_TEST_WORKER"); file != "" {
 		os.Exit(crashTwice(file))
 	}
