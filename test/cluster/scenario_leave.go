@@ -175,6 +175,9 @@ func uninstalled(ctx context.Context, r *run) error {
 		return err
 	}
 	alive := r.others(w.node.Name)
+	if err := r.calledBack(ctx, alive); err != nil {
+		return err
+	}
 	uninstall, err := r.uninstaller(ctx)
 	if err != nil {
 		return err
@@ -202,24 +205,54 @@ func uninstalled(ctx context.Context, r *run) error {
 	return r.reinstalled(ctx, w.node.Name)
 }
 
+// calledBack is somebody who thinks again: the agents that have left come back.
+func (r *run) calledBack(ctx context.Context, nodes []string) error {
+	for _, mode := range []v1alpha1.Mode{v1alpha1.Uninstall, v1alpha1.Enforce} {
+		r.say("somebody sets the mode to %s by hand", mode)
+		err := r.eventually(ctx, 10*time.Second, "set the mode", func(ctx context.Context) error {
+			policy, err := r.Client.FencingPolicies.Get(ctx, v1alpha1.PolicyName)
+			if err != nil {
+				return err
+			}
+			policy.Spec.Mode = mode
+			_, err = r.Client.FencingPolicies.Update(ctx, policy)
+			return err
+		})
+		if err == nil && mode == v1alpha1.Uninstall {
+			err = r.hostsClean(ctx, nodes)
+		} else if err == nil {
+			err = r.phase(ctx, time.Minute, "Armed", nodes...)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // endControllers ends the controllers as soon as no host needs their word.
 func (r *run) endControllers(ctx context.Context, nodes []string) error {
-	err := r.eventually(ctx, 80*time.Second, "all hosts to be clean", func(ctx context.Context) error {
+	err := r.hostsClean(ctx, nodes)
+	for _, c := range r.Controllers {
+		c.End()
+	}
+	return err
+}
+
+// hostsClean waits until the agents have left their hosts.
+func (r *run) hostsClean(ctx context.Context, nodes []string) error {
+	return r.eventually(ctx, 80*time.Second, "all hosts to be clean", func(ctx context.Context) error {
 		for _, n := range nodes {
 			g, err := r.guard(ctx, n)
 			if err != nil {
 				return err
 			}
-			if g.Status.Reason != v1alpha1.ReasonUninstalled {
+			if g.Status.Reason != v1alpha1.ReasonUninstalled || g.Status.Promise.Armed {
 				return fmt.Errorf("%s is %s %s: %s", n, g.Status.Phase, g.Status.Reason, g.Status.Message)
 			}
 		}
 		return nil
 	})
-	for _, c := range r.Controllers {
-		c.End()
-	}
-	return err
 }
 
 // nothingLeft fails if a node is armed or tainted, or if a host or the API has

@@ -143,7 +143,7 @@ func (f *Fleet) commands(n *stage.Node, b machine.Boot) []proc.Command {
 		},
 		"stopWithin": "10s",
 	}
-	holderFile, agentFile := filepath.Join(run, "holder.json"), filepath.Join(run, "agent.yaml")
+	holderFile, agentFile := filepath.Join(run, "holder.json"), f.Path(n.Name+".agent.yaml")
 	must(writeJSON(holderFile, holder))
 	must(writeYAML(agentFile, agent))
 	return []proc.Command{
