@@ -185,8 +185,8 @@ func (d *Daemon) loop(ctx, work context.Context) {
 			close(d.prepared)
 			done = true
 		}
-		if done && (stop == nil || dismissed == nil) {
-			return
+		if done && (stop == nil || dismissed == nil && !v.Memory.Promise.Armed) {
+			return // a shutdown that is prepared goes on
 		}
 		now := clock.Now()
 		if !began.IsZero() {
