@@ -323,9 +323,9 @@ func TestShapes(t *testing.T) {
 				s.inv.Processes = append(s.inv.Processes, Process{PID: 79, Name: "picket-agent", Pod: "agent", Agent: true, Opens: []Number{s.dev("rbd0").Number}})
 			},
 			steps: []string{
-				"UnmapRBD rbd0", "Freeze pod-pv-a", "Kill pod-pv-a",
+				"UnmapRBD rbd0", "Freeze pod-pv-a", "Kill pod-pv-a", "DetachLoop loop101",
 				"Unmount plugins/kubernetes.io/csi/volumeDevices/publish/pv-a/pod-pv-a",
-				"Unmount pods/pod-pv-a/volumeDevices/kubernetes.io~csi/pv-a", "DetachLoop loop101",
+				"Unmount pods/pod-pv-a/volumeDevices/kubernetes.io~csi/pv-a",
 				"Verify", "Attest",
 			},
 		},

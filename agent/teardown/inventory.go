@@ -126,6 +126,11 @@ type Device struct {
 	// ends by itself), a map all of whose targets are error, an image on the rbd
 	// bus whose block device is gone.
 	Cut bool
+	// Lost says that an iSCSI device's session is lost: it is blocked, or has
+	// failed for as long as the session is away (transport-offline). The kernel
+	// does not set it offline meanwhile (6.0 and later), and what waits in it
+	// goes out when the session comes back.
+	Lost bool
 	// Queueing says that a multipath map keeps requests while no path is left.
 	Queueing bool
 	// Host lists what on the host names the device or uses it otherwise than by

@@ -88,6 +88,9 @@ func drawVolume(t *rapid.T, s *shape, i int) {
 	}
 	for j := from; j < len(s.inv.Devices); j++ {
 		d := &s.inv.Devices[j]
+		if d.Kind == ISCSI {
+			d.Lost = rapid.IntRange(0, 4).Draw(t, "session lost") == 0
+		}
 		if d.Kind == ISCSI || d.Kind == RBD {
 			d.InFlight = rapid.SampledFrom([]int{0, 0, 0, 2, -1}).Draw(t, "in flight")
 		}
@@ -152,7 +155,7 @@ func TestOrder(t *testing.T) {
 				return 4
 			case Unmount:
 				return 5
-			case DetachLoop, CloseCrypt, Deactivate, RemoveMap, FlushMultipath:
+			case CloseCrypt, Deactivate, RemoveMap, FlushMultipath:
 				return 6
 			case DeleteSCSI, Disconnect, UnmapNBD:
 				return 7
@@ -160,7 +163,7 @@ func TestOrder(t *testing.T) {
 				return 8
 			case Attest:
 				return 9
-			case OpUnknown, Wait, UnmapRBD, SetManual, Logout: // more than one place
+			case OpUnknown, Wait, UnmapRBD, SetManual, Logout, DetachLoop: // more than one place
 			}
 			return -1
 		}

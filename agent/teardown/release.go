@@ -26,11 +26,30 @@ func (h *host) steps() []Step {
 	each(h.shutDown)
 	all = append(all, h.freeze()...)
 	all = append(all, h.kill()...)
+	each(h.detach)
 	each(h.unmount)
 	each(h.close)
 	each(h.release)
 	all = append(all, h.logout(false)...)
 	return append(all, h.leftovers()...)
+}
+
+// idle reports whether d is a loop device that nothing is mounted on.
+func (h *host) idle(s *stack, d Device) bool {
+	return d.Kind == Loop && len(h.holders[d.Number]) == 0 &&
+		!slices.ContainsFunc(s.mounts, func(m Mount) bool { return h.numberOf(m) == d.Number })
+}
+
+// detach detaches idle loop devices: the kubelet's on a raw block volume holds the
+// bound device node, which could not be unmounted.
+func (h *host) detach(s *stack) []Step {
+	var steps []Step
+	for _, d := range s.devices {
+		if h.idle(s, d) {
+			steps = append(steps, s.step(DetachLoop, "it keeps the bound device node busy").on(d))
+		}
+	}
+	return steps
 }
 
 func (h *host) unmount(s *stack) []Step {
@@ -67,7 +86,7 @@ func closing(k Kind) Op {
 func (h *host) close(s *stack) []Step {
 	var upper []Device
 	for _, d := range s.devices {
-		if closing(d.Kind) != OpUnknown {
+		if closing(d.Kind) != OpUnknown && !h.idle(s, d) {
 			upper = append(upper, d)
 		}
 	}

@@ -69,6 +69,20 @@ func TestScenarios(t *testing.T) {
 			},
 		},
 		{
+			name: "26 dirty ext4 on iSCSI, the session is lost", aim: sameClean, state: Work,
+			shape: func(s *shape) {
+				s.session("1", target, portalA)
+				s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", moved: true})
+				s.dev("sdb").Lost = true
+			},
+			steps: []string{
+				"Note sdb", "SetManual " + target + " " + portalA, "Logout session 1",
+				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
+				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
+				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "Verify", "Attest",
+			},
+		},
+		{
 			name: "26 in-tree iSCSI", aim: sameClean, state: Work,
 			shape: func(s *shape) {
 				s.session("1", target, portalA)
@@ -90,8 +104,8 @@ func TestScenarios(t *testing.T) {
 			},
 			steps: []string{
 				"Offline sdb", "Note sdb", "SetManual " + target + " " + portalA, "Freeze pod-pv-a",
-				"Kill pod-pv-a", "Unmount plugins/kubernetes.io/csi/volumeDevices/publish/pv-a/pod-pv-a",
-				"Unmount pods/pod-pv-a/volumeDevices/kubernetes.io~csi/pv-a", "DetachLoop loop101",
+				"Kill pod-pv-a", "DetachLoop loop101", "Unmount plugins/kubernetes.io/csi/volumeDevices/publish/pv-a/pod-pv-a",
+				"Unmount pods/pod-pv-a/volumeDevices/kubernetes.io~csi/pv-a",
 				"Logout session 1", "Verify", "Attest",
 			},
 		},
@@ -101,9 +115,9 @@ func TestScenarios(t *testing.T) {
 				s.volume(s.rbd(0, "a"), volumeShape{pv: "pv-a", block: true, moved: true})
 			},
 			steps: []string{
-				"UnmapRBD rbd0", "Freeze pod-pv-a", "Kill pod-pv-a",
+				"UnmapRBD rbd0", "Freeze pod-pv-a", "Kill pod-pv-a", "DetachLoop loop101",
 				"Unmount plugins/kubernetes.io/csi/volumeDevices/publish/pv-a/pod-pv-a",
-				"Unmount pods/pod-pv-a/volumeDevices/kubernetes.io~csi/pv-a", "DetachLoop loop101", "Verify",
+				"Unmount pods/pod-pv-a/volumeDevices/kubernetes.io~csi/pv-a", "Verify",
 				"Attest",
 			},
 		},
@@ -118,8 +132,8 @@ func TestScenarios(t *testing.T) {
 				}
 			},
 			steps: []string{
-				"Freeze pod-pv-a", "Kill pod-pv-a", "Unmount plugins/kubernetes.io/csi/volumeDevices/publish/pv-a/pod-pv-a",
-				"Unmount pods/pod-pv-a/volumeDevices/kubernetes.io~csi/pv-a", "DetachLoop loop101", "Verify", "Attest",
+				"Freeze pod-pv-a", "Kill pod-pv-a", "DetachLoop loop101", "Unmount plugins/kubernetes.io/csi/volumeDevices/publish/pv-a/pod-pv-a",
+				"Unmount pods/pod-pv-a/volumeDevices/kubernetes.io~csi/pv-a", "Verify", "Attest",
 			},
 		},
 		{
@@ -279,6 +293,19 @@ func TestScenarios(t *testing.T) {
 				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "DeleteSCSI sdb", "Verify",
 				"Attest",
 			},
+		},
+		{
+			name: "34 shared session, which is lost", aim: sameClean, state: Reset,
+			shape: func(s *shape) {
+				s.session("1", target, portalA)
+				s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", moved: true})
+				s.dev("sdb").Lost = true
+				stays := s.lun("sdc", "1", 2, "w2")
+				s.keep(stays)
+				s.standing["1"] = true
+				s.volume(stays, volumeShape{pv: "pv-b"})
+			},
+			why: "sdb cannot be set offline while its session is lost, which serves others, too",
 		},
 		{
 			name: "34 the session of a tape", aim: newBoot, state: Work,

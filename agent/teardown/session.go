@@ -53,18 +53,19 @@ func (h *host) exclusive(session Session) []*stack {
 }
 
 // logout ends sessions that serve nothing else: early those with requests in
-// flight, which end with the session and which an unmount would wait for; the
-// others once nothing is left above them.
+// flight, which end with the session and which an unmount would wait for, and
+// those that are lost, whose units nothing else cuts off; the others once nothing
+// is left above them.
 func (h *host) logout(early bool) []Step {
 	var steps []Step
 	for _, session := range h.Sessions {
 		served := h.exclusive(session)
-		if served == nil || h.inFlight(session.ID) != early {
+		if served == nil || h.urgent(session.ID) != early {
 			continue
 		}
 		why := "nothing else uses the session"
 		if early {
-			why = "its requests in flight end with the session, here and now; nothing else uses it"
+			why = "what is in flight ends with the session, here and now; nothing else uses it"
 		}
 		st := served[0].step(Logout, why)
 		for _, s := range served {
@@ -76,11 +77,11 @@ func (h *host) logout(early bool) []Step {
 	return steps
 }
 
-// inFlight reports whether a device of the session has requests in flight, or
-// may have.
-func (h *host) inFlight(session string) bool {
+// urgent reports whether a device of the session has requests in flight, or may
+// have, or is not cut off because the session is lost.
+func (h *host) urgent(session string) bool {
 	return slices.ContainsFunc(h.Devices, func(d Device) bool {
-		return d.Kind == ISCSI && d.Session == session && d.InFlight != 0
+		return d.Kind == ISCSI && d.Session == session && (d.InFlight != 0 || d.Lost && !d.Cut)
 	})
 }
 

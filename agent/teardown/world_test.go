@@ -49,7 +49,7 @@ func (w *world) dead(n Number) bool {
 // waits for a path, or for a request that is in flight.
 func (w *world) hangs(n Number) bool {
 	d, ok := w.find(n)
-	return ok && (d.Queueing || d.Kind == ISCSI && d.InFlight != 0 || slices.ContainsFunc(d.Slaves, w.hangs))
+	return ok && (d.Queueing || d.Kind == ISCSI && (d.InFlight != 0 || d.Lost && !d.Cut) || slices.ContainsFunc(d.Slaves, w.hangs))
 }
 
 // on returns the device behind a mount.
@@ -138,7 +138,12 @@ func (w *world) do(step Step) {
 			change(step.Device, func(d *Device) { d.InFlight = 0 })
 		}
 	case Offline:
-		change(step.Device, func(d *Device) { d.Cut = true })
+		change(step.Device, func(d *Device) {
+			if d.Lost {
+				w.fault("Offline of %s: the kernel refuses it while the session is lost", d.Name)
+			}
+			d.Cut = true
+		})
 	case CutMap:
 		change(step.Device, func(d *Device) { d.Cut, d.Slaves = true, nil }) // an error table lies on nothing
 	case FailQueue:
@@ -213,7 +218,7 @@ func (w *world) logout(step Step) {
 		if w.protected[d.Number] {
 			w.fault("Logout of session %s takes %s away", step.Session, d.Name)
 		}
-		if !d.Cut {
+		if !d.Cut && !d.Lost {
 			w.fault("Logout of session %s with %s not offline", step.Session, d.Name)
 		}
 		w.remove(d.Number)
@@ -262,6 +267,11 @@ func (w *world) unmount(step Step) {
 			}
 			if w.hangs(w.on(m)) {
 				w.fault("Unmount of %s hangs: what it writes is kept", m.Point)
+			}
+			for _, d := range w.inv.Devices {
+				if d.Kind == Loop && d.Backing == m.Point {
+					w.fault("Unmount of %s: busy, %s has it open", m.Point, d.Name)
+				}
 			}
 			if m.Namespace != step.Namespace || m.Point != step.Point || step.PID == 0 {
 				w.fault("Unmount of %s leads nowhere", m.Point)

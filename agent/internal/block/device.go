@@ -184,6 +184,7 @@ func (l *look) readSCSI(n *node) {
 	}
 	state, ok := l.attr(n.dir + "/device/state")
 	n.Cut = ok && state == "offline"
+	n.Lost = n.Kind == teardown.ISCSI && (state == "blocked" || state == "transport-offline")
 }
 
 // scsiWWID turns the kernel's form of a SCSI identifier, such as naa.6001…,
@@ -243,7 +244,10 @@ func (l *look) readSlaves(n *node, byName map[string]teardown.Number) {
 	}
 	for _, name := range names {
 		number, ok := byName[strings.ReplaceAll(name, "!", "/")]
-		if !ok {
+		switch {
+		case !ok && strings.HasPrefix(n.Name, "dm-") && !exists(l.sys("class/block", name)):
+			continue // a path whose session has ended: the map keeps its name
+		case !ok:
 			l.noteDevice(n.Number, "what lies below "+n.Name, errors.New("no such device: "+name))
 			continue
 		}

@@ -92,7 +92,7 @@ func multipathFixture() fixture {
 	f.tree.session(12, iqn, "2001:db8::10", "3260")
 	f.tree.scsi("sdb", "8:16", 1, 3, "naa."+wwid[1:], "running")
 	f.tree.scsi("sdc", "8:32", 12, 3, "naa."+wwid[1:], "offline")
-	f.tree.dm(0, "mpatha", "mpath-"+wwid, "sdb", "sdc")
+	f.tree.dm(0, "mpatha", "mpath-"+wwid, "sdb", "sdc", "sdd") // the last path is gone
 	f.tree.dm(1, "mpatha1", "part1-mpath-"+wwid, "dm-0")
 	f.tree["sys/devices/virtual/block/dm-0/inflight"] = "       3       39\n"
 	f.tree.tables(table{Device: dev(253, 0), Targets: []string{"multipath"}, Queueing: true}, table{Device: dev(253, 1), Targets: []string{"error"}})
@@ -358,7 +358,7 @@ func treeFixture() fixture {
 	dir := "sys/devices/platform/host3/session1/target3:0:0/"
 	f.tree[dir+"3:0:0:0/type"], f.tree[dir+"3:0:0:4/type"], f.tree[dir+"3:0:0:5/type"] = "12\n", "1\n", "0\n"
 	f.tree[dir+"power/control"] = "auto\n"
-	f.want.Devices = append([]teardown.Device{{Number: dev(8, 16), Name: "sdb", Kind: teardown.ISCSI, Session: "1", LUN: 2, WWID: "20025385b71b00a11"}}, f.want.Devices...)
+	f.want.Devices = append([]teardown.Device{{Number: dev(8, 16), Name: "sdb", Kind: teardown.ISCSI, Session: "1", LUN: 2, WWID: "20025385b71b00a11", Lost: true}}, f.want.Devices...)
 	f.want.Sessions = []teardown.Session{{ID: "1", Target: iqn, Portal: "192.0.2.10:3260", Others: []string{"unit 3:0:0:4 (SCSI type 1)"}}}
 	f.want.Volumes = []teardown.Volume{
 		{File: idle, Dir: idle, Identity: teardown.Identity{Target: "eui.02004567a425678d"}},

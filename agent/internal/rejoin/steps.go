@@ -45,7 +45,7 @@ func (o order) do() error {
 	}
 	switch s := o.Step; s.Op {
 	case teardown.Offline:
-		return o.offline()
+		return o.onDevice("device/state", "offline\n")
 	case teardown.DeleteSCSI:
 		return o.onDevice("device/delete", "1\n")
 	case teardown.UnmapRBD:
@@ -148,27 +148,6 @@ func (o order) onDevice(name, text string) error {
 		return err
 	}
 	return write(filepath.Join(dir, name), text)
-}
-
-// offline sets a SCSI device offline. The kernel refuses it to one whose session
-// has been lost for long, and which would be back by itself with the session: it
-// is set running first, which changes nothing as long as the session is lost.
-func (o order) offline() error {
-	err := o.onDevice("device/state", "offline\n")
-	if !errors.Is(err, unix.EINVAL) {
-		return err
-	}
-	dir, err := o.device()
-	if err != nil {
-		return err
-	}
-	if err := same(filepath.Join(dir, "device/state"), "transport-offline"); err != nil {
-		return err
-	}
-	if err := o.onDevice("device/state", "running\n"); err != nil {
-		return err
-	}
-	return o.onDevice("device/state", "offline\n")
 }
 
 // unmapRBD unmaps an image by force. It waits for requests in flight.
