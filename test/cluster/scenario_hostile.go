@@ -70,7 +70,7 @@ func hostilePeers(ctx context.Context, r *run) error {
 	case sent != malformed || opened != halfOpen || closed != opened:
 		return fmt.Errorf("%d of %d messages, %d of %d half-open connections, %d of them closed", sent, malformed, opened, halfOpen, closed)
 	case len(watch.disturbed) > 0:
-		return fmt.Errorf("%d disturbances: %v", len(watch.disturbed), watch.disturbed[0])
+		return fmt.Errorf("%d disturbances: %w", len(watch.disturbed), watch.disturbed[0])
 	case after.GetWatchdog().GetPets() <= before.GetWatchdog().GetPets():
 		return errors.New("nothing was petted meanwhile")
 	case worst > r.profile.PetDelay:

@@ -27,7 +27,9 @@ func TestTwoRealAgentsRotateAKey(t *testing.T) {
 	if len(newest) != len(a.pin) || newest == a.pin {
 		t.Fatalf("the newest key is %q, it was %q", newest, a.pin)
 	}
-	answered := func(r *peerv1.StatusReply) int32 { return r.GetPeers()[0].GetPings().GetSent() - r.GetPeers()[0].GetPings().GetLost() }
+	answered := func(r *peerv1.StatusReply) int32 {
+		return r.GetPeers()[0].GetPings().GetSent() - r.GetPeers()[0].GetPings().GetLost()
+	}
 	for _, run := range []string{a.run, b.run} {
 		r, err := askStatus(t.Context(), run, 0)
 		if err != nil {

@@ -25,7 +25,7 @@ func (u *run) awaitHosts(ctx context.Context) error {
 		for _, h := range hosts {
 			state, note := h.judge(late)
 			switch state {
-			case clean:
+			case unknown, clean:
 			case leftBehind:
 				if !said[h.name] {
 					u.say("  %s: %s", h.name, note)

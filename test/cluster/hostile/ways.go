@@ -128,7 +128,7 @@ func (x *attacker) noHTTP(ctx context.Context) error {
 	defer c.Close()
 	conn := tls.Client(c, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{x.key()}, NextProtos: []string{"h2"}}) //nolint:gosec // as above
 	if err := conn.HandshakeContext(ctx); err != nil {
-		return nil //nolint:nilerr // it may have hung up on strangers
+		return nil // it may have hung up on strangers
 	}
 	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 	_ = conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
