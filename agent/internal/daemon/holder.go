@@ -60,8 +60,8 @@ type keeper struct {
 	mu     sync.Mutex // held while the holder is talked to, or exchanged
 	client *hold.Client
 	wish   wish
-	done   wish // the last wish that was carried out
-	said   decide.Held
+	done   wish           // the last wish that was carried out
+	said   *decide.Held   // nil: nothing yet
 	known  bool           // the holder has said once what it does
 	last   hold.Status    // what it said last in this conversation
 	told   timing.Instant // when it was last told a later deadline
@@ -129,14 +129,14 @@ func (k *keeper) serve(ctx context.Context) {
 		held.Err = cmp.Or(held.Err, k.forbidden())
 	}
 	// The deadline moves all the time; only an agent that resumes needs it.
-	said := held
-	if !k.known {
-		held.PetUntil = status.PetUntil
-		k.known = status.State != hold.StateUnknown
-	} else if said == k.said {
+	said, first := held, !k.known && status.State != hold.StateUnknown
+	if k.said != nil && said == *k.said && !first {
 		return
 	}
-	k.said = said
+	k.said = &said
+	if !k.known {
+		held.PetUntil, k.known = status.PetUntil, first
+	}
 	k.report(ctx, held)
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/picket-dev/picket/agent/decide"
+	"github.com/picket-dev/picket/agent/internal/clock"
 	"github.com/picket-dev/picket/agent/internal/hold"
 	"github.com/picket-dev/picket/agent/internal/launch"
 	"github.com/picket-dev/picket/proto/timing"
@@ -138,5 +139,22 @@ func TestOnlyALaterDeadlineMayWait(t *testing.T) {
 		if got := k.mayWait(now); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
+	}
+}
+
+// What is reported wakes the core, whose verdict brings the next wish: a holder
+// that is away must not be reported for ever, only once.
+func TestAHolderThatIsAwayIsReportedOnce(t *testing.T) {
+	reports := 0
+	k := &keeper{
+		socket: filepath.Join(t.TempDir(), "holder.sock"), since: clock.Now().Add(-2 * holderPatience),
+		launched: func() launch.Report { return launch.Report{} },
+		report:   func(context.Context, decide.Held) { reports++ },
+	}
+	for range 3 {
+		k.serve(t.Context())
+	}
+	if reports != 1 {
+		t.Errorf("reported %d times", reports)
 	}
 }
