@@ -214,7 +214,7 @@ func (r *run) settled(ctx context.Context, c comeback, b *returnee) error {
 		return err
 	}
 	r.say("%s is clean %.1f s after the cut", b.Name(), (rawclock.Now() - b.cut).Seconds())
-	return r.hungSteps(ctx, b.node)
+	return nil
 }
 
 // sameBoot fails once the node has left the boot that was fenced.
@@ -316,7 +316,7 @@ func (r *run) inTheEnd(ctx context.Context, c comeback, b *returnee) error {
 	if c.resets {
 		return nil
 	}
-	return errors.Join(r.untouched(ctx, b), r.welcome(ctx, b))
+	return errors.Join(r.hungSteps(ctx, b.node), r.untouched(ctx, b), r.welcome(ctx, b))
 }
 
 // opensAgain has the workload start once more, which reads all that is on its

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,7 +22,8 @@ func main() {
 	node := flag.String("node", "", "name of this node")
 	flag.Parse()
 	if err := serve(*kubelet, *node); err != nil {
-		log.Fatalf("csi: %v", err)
+		slog.Error("the driver ends", "err", err)
+		os.Exit(1)
 	}
 }
 

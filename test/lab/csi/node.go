@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"log"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -50,10 +50,10 @@ func (d *driver) NodeGetCapabilities(context.Context, *csi.NodeGetCapabilitiesRe
 // told turns an error into one of gRPC's, and writes it down.
 func told(call, volume string, err error) error {
 	if err == nil {
-		log.Printf("%s %s", call, volume)
+		slog.Info("done", "call", call, "volume", volume)
 		return nil
 	}
-	log.Printf("%s %s: %v", call, volume, err)
+	slog.Error("not done", "call", call, "volume", volume, "err", err)
 	return status.Error(codes.Internal, err.Error())
 }
 

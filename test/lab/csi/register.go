@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"log"
+	"log/slog"
 
 	registration "k8s.io/kubelet/pkg/apis/pluginregistration/v1"
 )
@@ -21,7 +21,7 @@ func (r registrar) GetInfo(context.Context, *registration.InfoRequest) (*registr
 
 func (r registrar) NotifyRegistrationStatus(_ context.Context, s *registration.RegistrationStatus) (*registration.RegistrationStatusResponse, error) {
 	if !s.PluginRegistered {
-		log.Printf("the kubelet refused to register the driver: %s", s.Error)
+		slog.Error("the kubelet refused to register the driver", "err", s.Error)
 	}
 	return &registration.RegistrationStatusResponse{}, nil
 }

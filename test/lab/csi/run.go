@@ -27,8 +27,7 @@ func run(ctx context.Context, input, tool string, args ...string) (string, error
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	err := cmd.Run()
 	said := strings.TrimSpace(out.String())
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return said, exitError{exit.ExitCode(), fmt.Sprintf("%s %s: %v: %s", tool, strings.Join(args, " "), err, strings.TrimSpace(problems.String()))}
 	}
 	if err != nil {

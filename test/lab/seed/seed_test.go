@@ -35,6 +35,8 @@ func TestFiles(t *testing.T) {
 		"/etc/systemd/journald.conf.d/lab.conf":       "TTYPath=/dev/hvc0",
 		"/etc/systemd/system/lab-guest.service":       "DefaultDependencies=no",
 		"/etc/systemd/system/lab-images.service":      "images import",
+		"/etc/systemd/system/lab-csi.service":         "/usr/local/bin/lab-csi --node=node-7",
+		"/etc/multipath.conf":                         "no_path_retry queue",
 		"/etc/systemd/system/system.slice.d/lab.conf": "CPUWeight=",
 	} {
 		if !strings.Contains(files[path].Text, says) {
