@@ -154,7 +154,7 @@ func (v volume) logout(ctx context.Context) error {
 
 // unitOf finds a unit's address in the path of its device.
 func unitOf(device string) (session, lun string) {
-	for _, part := range strings.SplitSeq(device, "/") {
+	for part := range strings.SplitSeq(device, "/") {
 		if strings.HasPrefix(part, "session") {
 			session = part
 		}
