@@ -48,6 +48,13 @@ func (h *host) cut(s *stack) []Step {
 			steps = append(steps, h.cutOff(s, d)...)
 		}
 	}
+	return steps
+}
+
+// failQueue makes maps fail what they keep. It comes after the early logouts:
+// multipathd turns queueing on again when a path goes.
+func (h *host) failQueue(s *stack) []Step {
+	var steps []Step
 	for _, d := range s.devices {
 		if d.Kind == Multipath && d.Queueing {
 			steps = append(steps, s.step(FailQueue, "without a path it would keep what is written, and hang every unmount").on(d))

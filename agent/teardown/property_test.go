@@ -140,12 +140,14 @@ func TestOrder(t *testing.T) {
 		p := Make(s.inv, s.api, aims(t))
 		phase := func(step Step) int {
 			switch step.Op {
-			case Offline, CutMap, FailQueue:
+			case Offline, CutMap:
 				return 0
 			case Note:
 				if step.Name[:3] == "rbd" { // before its map's error table
 					return -1
 				}
+				return 1
+			case FailQueue:
 				return 1
 			case ShutDown:
 				return 2

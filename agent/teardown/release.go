@@ -22,6 +22,7 @@ func (h *host) steps() []Step {
 	each(h.note)
 	all = append(all, h.setManual()...)
 	all = append(all, h.logout(true)...)
+	each(h.failQueue)
 	each(h.settleShared)
 	each(h.shutDown)
 	all = append(all, h.freeze()...)

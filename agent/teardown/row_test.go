@@ -269,12 +269,27 @@ func TestScenarios(t *testing.T) {
 				s.dev("dm-10").Queueing = true
 			},
 			steps: []string{
-				"Offline sdb", "Offline sdc", "FailQueue dm-10", "Note sdb", "Note dm-10",
-				"SetManual " + target + " " + portalA, "SetManual " + target + " " + portalB,
+				"Offline sdb", "Offline sdc", "Note sdb", "Note dm-10",
+				"SetManual " + target + " " + portalA, "SetManual " + target + " " + portalB, "FailQueue dm-10",
 				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
 				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "FlushMultipath dm-10",
 				"Logout session 1", "Logout session 2", "Verify", "Attest",
+			},
+		},
+		{
+			name: "33 queue_if_no_path, all paths gone, their sessions lost", aim: sameClean, state: Work,
+			shape: func(s *shape) {
+				s.volume(multipath(s), volumeShape{pv: "pv-a", fs: "xfs", moved: true})
+				s.dev("dm-10").Queueing = true
+				s.dev("sdb").Lost, s.dev("sdc").Lost = true, true
+			},
+			steps: []string{
+				"Note sdb", "Note dm-10", "SetManual " + target + " " + portalA, "SetManual " + target + " " + portalB,
+				"Logout session 1", "Logout session 2", "FailQueue dm-10",
+				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
+				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
+				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "FlushMultipath dm-10", "Verify", "Attest",
 			},
 		},
 		{
@@ -393,8 +408,8 @@ func TestScenarios(t *testing.T) {
 				s.dev("dm-10").Queueing = true
 			},
 			steps: []string{
-				"Offline sdb", "Offline sdc", "FailQueue dm-10", "Note sdb", "Note dm-10", "Note dm-11",
-				"SetManual " + target + " " + portalA, "SetManual " + target + " " + portalB,
+				"Offline sdb", "Offline sdc", "Note sdb", "Note dm-10", "Note dm-11",
+				"SetManual " + target + " " + portalA, "SetManual " + target + " " + portalB, "FailQueue dm-10",
 				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
 				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "CloseCrypt dm-11",

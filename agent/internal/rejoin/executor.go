@@ -94,10 +94,11 @@ func (e *Executor) Run(ctx context.Context, aim teardown.Aim, attachments func(c
 }
 
 // again reports whether the step was carried out before, and so has not lasted.
-// What is waited for may come again a few times: a writer is not stopped yet.
+// What is waited for may come again a few times: a writer is not stopped yet. So
+// may queueing: multipathd turns it on again some time after a path has gone.
 func (o Outcome) again() bool {
 	most, times := 0, 0
-	if o.Stuck.Op == teardown.Wait {
+	if o.Stuck.Op == teardown.Wait || o.Stuck.Op == teardown.FailQueue {
 		most = 4
 	}
 	for _, s := range o.Done {

@@ -120,15 +120,16 @@ func TestRunEndsWithItsContext(t *testing.T) {
 
 // What is waited for may come again, and not for ever.
 func TestAgain(t *testing.T) {
-	wait, cut := teardown.Step{Op: teardown.Wait}, teardown.Step{Op: teardown.Offline}
+	wait, cut, queue := teardown.Step{Op: teardown.Wait}, teardown.Step{Op: teardown.Offline}, teardown.Step{Op: teardown.FailQueue}
 	for name, tt := range map[string]struct {
 		o    Outcome
 		want bool
 	}{
-		"first":       {Outcome{Stuck: cut, Done: []teardown.Step{wait}}, false},
-		"second":      {Outcome{Stuck: cut, Done: []teardown.Step{cut}}, true},
-		"second wait": {Outcome{Stuck: wait, Done: []teardown.Step{wait}}, false},
-		"sixth wait":  {Outcome{Stuck: wait, Done: slices.Repeat([]teardown.Step{wait}, 5)}, true},
+		"first":        {Outcome{Stuck: cut, Done: []teardown.Step{wait}}, false},
+		"second":       {Outcome{Stuck: cut, Done: []teardown.Step{cut}}, true},
+		"second wait":  {Outcome{Stuck: wait, Done: []teardown.Step{wait}}, false},
+		"queues again": {Outcome{Stuck: queue, Done: []teardown.Step{queue}}, false},
+		"sixth wait":   {Outcome{Stuck: wait, Done: slices.Repeat([]teardown.Step{wait}, 5)}, true},
 	} {
 		if got := tt.o.again(); got != tt.want {
 			t.Errorf("%s: again() = %v", name, got)
