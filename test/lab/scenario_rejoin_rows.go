@@ -133,8 +133,8 @@ func rejoinKubeletRestarted(ctx context.Context, r *run) error { // 40
 		}})
 }
 
-// rejoinHung has a session that cannot notice that its target is gone: neither a
-// logout nor an unmount ends, and so the node resets.
+// rejoinHung has a session that cannot notice that its target is gone: its logout
+// does not end within its bound, and so the node resets.
 func rejoinHung(ctx context.Context, r *run) error { // 29, of iSCSI
 	return r.comesBack(ctx, comeback{volume: recipe{deaf: true}, resets: true})
 }
@@ -185,7 +185,21 @@ func autoLogin(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
+	if err := r.stepped(ctx, v.node, "SetManual", "Logout"); err != nil {
+		return err
+	}
 	return r.sh(ctx, v.node, fmt.Sprintf(`! iscsiadm -m session | grep -w %[1]s && ! grep -r 'startup = automatic' /etc/iscsi/nodes/%[1]s`, t.iqn))
+}
+
+// stepped fails unless the node's agent has carried these steps out: a device that
+// never came back proves nothing.
+func (r *run) stepped(ctx context.Context, n *node, steps ...string) error {
+	for _, step := range steps {
+		if err := r.sh(ctx, n, "cat /var/log/pods/picket_*/*/*.log | grep -q 'msg=rejoin .*step="+step+" '"); err != nil {
+			return fmt.Errorf("the agent of %s had no need to %s: %w", n.Name(), step, err)
+		}
+	}
+	return nil
 }
 
 // autoLoginShared has a pod that stays need the session which comes back: only the
@@ -199,8 +213,14 @@ func autoLoginShared(ctx context.Context, r *run) error { // 34
 	if err != nil {
 		return err
 	}
+	if err := r.stepped(ctx, v.node, "DeleteSCSI"); err != nil {
+		return err
+	}
 	if disks, err := v.disksOf(ctx, t); err == nil {
 		return fmt.Errorf("%s still has %v of %s", v.Name(), disks, t.name)
+	}
+	if _, err := v.disksOf(ctx, stays); err != nil {
+		return err
 	}
 	return eventually(ctx, 2*time.Minute, stays.name+" to write on", func(context.Context) error {
 		newest, err := newestTenure(&stays.collector)
@@ -211,8 +231,8 @@ func autoLoginShared(ctx context.Context, r *run) error { // 34
 	})
 }
 
-// loginAgain cuts off an armed node with a volume whose node record logs in by
-// itself. The node resets itself, and is back with the device of a volume that has
+// loginAgain cuts an armed node off from the cluster, with a volume whose node
+// record logs in by itself. The node resets itself, and is back with the device of a volume that has
 // moved.
 func (r *run) loginAgain(ctx context.Context, more func(*node, *tenant) error) (*victim, *tenant, error) {
 	database, err := r.writer(ctx, time.Minute)
@@ -232,19 +252,15 @@ func (r *run) loginAgain(ctx context.Context, more func(*node, *tenant) error) (
 		return nil, t, err
 	}
 	r.cutNow(v)
-	sides := []network.Side{network.Cluster, network.Storage}
-	for _, side := range sides {
-		if err := network.Cut(ctx, side, n.number, network.Both); err != nil {
-			return v, t, err
-		}
+	// Its storage stays: the next boot logs in before it hears the cluster.
+	if err := network.Cut(ctx, network.Cluster, n.number, network.Both); err != nil {
+		return v, t, err
 	}
 	if err := errors.Join(r.resetBeforeTaint(ctx, v), r.movedOff(ctx, 3*time.Minute, v, t.name, &t.collector)); err != nil {
 		return v, t, err
 	}
-	for _, side := range sides {
-		if err := network.Heal(ctx, side, n.number); err != nil {
-			return v, t, err
-		}
+	if err := network.Heal(ctx, network.Cluster, n.number); err != nil {
+		return v, t, err
 	}
 	if _, err := v.WaitBoot(ctx, v.boot); err != nil {
 		return v, t, err

@@ -20,8 +20,8 @@ type volume struct {
 	// Startup is the node record's node.startup: manual, or automatic, which
 	// logs in again after a boot.
 	Startup string
-	// Deaf sessions send no pings of their own, and never notice that their
-	// target is gone.
+	// Deaf sessions send no pings of their own, do not notice that their target is
+	// gone, and wait long for its answer to a logout.
 	Deaf bool
 
 	// RBD: an image, and how to reach it.
