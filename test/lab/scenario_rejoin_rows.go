@@ -247,6 +247,11 @@ func (r *run) loginAgain(ctx context.Context, more func(*node, *tenant) error) (
 	if err != nil {
 		return nil, t, err
 	}
+	// A kubelet that boots has its driver log out what it finds staged, if the driver
+	// remembers it: one that does not leaves the device behind.
+	if err := r.sh(ctx, n, "rm -f /var/lib/kubelet/plugins/"+csiDriver+"/*.json && sync"); err != nil {
+		return nil, t, err
+	}
 	v, err := r.victim(ctx, n.Name())
 	if err != nil {
 		return nil, t, err
