@@ -44,8 +44,12 @@ monitoring: ## Let Prometheus' own rule engine read the alerts and the dashboard
 	cd test/tools/monitoring && go test ./...
 
 .PHONY: lab
-lab: ## Run all scenarios on real nodes: QEMU, systemd, kubelet, watchdogs, iSCSI (root; up to 60 min)
-	go run ./test/lab run
+lab: ## Fence real nodes: QEMU, systemd, kubelet, watchdogs, iSCSI (root; up to 60 min)
+	go run ./test/lab run fencing
+
+.PHONY: lab-rejoin
+lab-rejoin: ## Let real nodes come back with stale volumes: multipath, LUKS, krbd (root; up to 75 min)
+	go run ./test/lab run rejoin
 
 .PHONY: lab-smoke
 lab-smoke: ## Cut the power of one real node (root; up to 10 min)

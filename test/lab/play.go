@@ -20,13 +20,18 @@ type scenario struct {
 	run   func(ctx context.Context, r *run) error
 }
 
-// choose finds scenarios by name; without names it returns all.
+// choose finds scenarios by name, or by that of a suite; without names it returns
+// all.
 func choose(names []string) ([]scenario, error) {
 	if len(names) == 0 {
 		return scenarios(), nil
 	}
 	var chosen []scenario
 	for _, name := range names {
+		if suite, ok := suites()[name]; ok {
+			chosen = append(chosen, suite...)
+			continue
+		}
 		i := slices.IndexFunc(scenarios(), func(s scenario) bool { return s.name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("there is no scenario %q: see `lab list`", name)

@@ -51,6 +51,9 @@ func TestChoose(t *testing.T) {
 	if err != nil || len(all) != len(scenarios()) {
 		t.Errorf("choose(nil) = %d scenarios, %v, want all %d", len(all), err, len(scenarios()))
 	}
+	if two, err := choose([]string{"fencing", "rejoin"}); len(two) != len(all) || err != nil {
+		t.Errorf("choose(both suites) = %d scenarios, %v, want all %d", len(two), err, len(all))
+	}
 	if _, err := choose([]string{"power-cut", "no-such"}); err == nil {
 		t.Error("choose accepts a scenario that does not exist")
 	}

@@ -1,7 +1,17 @@
 package main
 
+import "slices"
+
+// suites are the scenarios by what they are about: how nodes are fenced, and how
+// they come back.
+func suites() map[string][]scenario {
+	return map[string][]scenario{"fencing": fencing(), "rejoin": rejoining()}
+}
+
 // scenarios lists all, in the order in which they are played.
-func scenarios() []scenario {
+func scenarios() []scenario { return slices.Concat(fencing(), rejoining()) }
+
+func fencing() []scenario {
 	return []scenario{
 		{"power-cut", "a node loses power, and gets it back", powerCut},
 		{"power-cut-keep-ready", "a power cut, and C4 leaves the pods in their services", powerCutKeepReady},
@@ -27,6 +37,12 @@ func scenarios() []scenario {
 		{"api-stopped", "the API server is stopped for a minute", apiStopped},
 		{"shutdown-hangs", "a shutdown hangs on a dead volume: the watchdog ends it", shutdownHangs},
 		{"self-test", "a drained node tests its watchdog", selfTest},
+		{"machines-refused", "the default policy: virtual machines are not armed, and not fenced", machinesRefused},
+	}
+}
+
+func rejoining() []scenario {
+	return []scenario{
 		{"auto-login", "a node logs in again to a target whose volume has moved, by itself, as it boots", autoLogin},
 		{"auto-login-shared", "the same, and a pod that stays needs the session", autoLoginShared},
 		{"rejoin-ext4", "a fenced node was not reset: a dirty file system of the kubelet's own iSCSI", rejoinExt4},
@@ -41,6 +57,5 @@ func scenarios() []scenario {
 		{"rejoin-pinned", "the same, and a pod that stays holds copies of its mounts", rejoinPinned},
 		{"rejoin-agent-killed", "the same, and the agent is killed in the midst of cleaning", rejoinAgentKilled},
 		{"rejoin-kubelet-restarted", "the same, and the kubelet is restarted meanwhile", rejoinKubeletRestarted},
-		{"machines-refused", "the default policy: virtual machines are not armed, and not fenced", machinesRefused},
 	}
 }
