@@ -48,9 +48,9 @@ func hostLinks() map[string]string {
 	}
 }
 
-// makeMemory puts the machine's /run and /dev into memory, as on a real host,
-// where this one has a tmpfs. On a disk they would stall all machines of a test
-// at once, for longer than a roll lives, whenever its journal is busy.
+// makeMemory puts the machine's /run/picket and /dev into memory, as on a real
+// host, where this one has a tmpfs. On a disk they would stall all machines of a
+// test at once, for longer than a roll lives, whenever its journal is busy.
 func (m *Machine) makeMemory() (err error) {
 	if !isTmpfs(sharedMemory) {
 		return nil
@@ -58,13 +58,30 @@ func (m *Machine) makeMemory() (err error) {
 	if m.memory, err = os.MkdirTemp(sharedMemory, "picket-"+m.opts.Name+"-"); err != nil {
 		return err
 	}
-	for _, name := range []string{"run", "dev"} {
-		dir := filepath.Join(m.memory, name)
-		if err := errors.Join(os.Mkdir(dir, 0o755), os.Symlink(dir, m.path(name))); err != nil {
+	for _, name := range []string{"run/picket", "dev"} {
+		dir, at := filepath.Join(m.memory, filepath.Base(name)), m.path(name)
+		if err := errors.Join(os.Mkdir(dir, 0o755), os.MkdirAll(filepath.Dir(at), 0o755), os.Symlink(dir, at)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// emptyRun empties /run, and what lies in memory of it.
+func (m *Machine) emptyRun() error {
+	entries, err := os.ReadDir(m.path("run"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		at := m.path(filepath.Join("run", e.Name()))
+		if dir, notLink := os.Readlink(at); notLink == nil {
+			err = errors.Join(err, os.RemoveAll(dir), os.Mkdir(dir, 0o755))
+		} else {
+			err = errors.Join(err, os.RemoveAll(at))
+		}
+	}
+	return err
 }
 
 const sharedMemory = "/dev/shm"
@@ -77,10 +94,8 @@ func isTmpfs(dir string) bool {
 // prepareHost makes the host's file system as a boot finds it: /run empty,
 // /var as it was, the dog at rest, a new boot ID.
 func (m *Machine) prepareHost(boot string) error {
-	if run, err := filepath.EvalSymlinks(m.path("run")); err == nil {
-		if err := errors.Join(os.RemoveAll(run), os.Mkdir(run, 0o755)); err != nil {
-			return fmt.Errorf("empty /run of %s: %w", m.opts.Name, err)
-		}
+	if err := m.emptyRun(); err != nil {
+		return fmt.Errorf("empty /run of %s: %w", m.opts.Name, err)
 	}
 	for _, dir := range []string{"run/picket", "var/lib/picket", "dev", "log"} {
 		if err := os.MkdirAll(m.path(dir), 0o755); err != nil {
