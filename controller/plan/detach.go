@@ -131,6 +131,9 @@ func (p *step) detached(f *Fence) {
 	case !n.Ready:
 		st.WaitsFor = "C8: the kubelet to be Ready"
 		p.quarantine(f, t, "NoSchedule", "NoExecute")
+	case p.lost(st.Node) && p.unarmed(&n) == "": // it would be suspected at once, for the silence of its last boot
+		st.WaitsFor = "C8: its neighbours to hear it again"
+		p.quarantine(f, t, "NoSchedule", "NoExecute")
 	default:
 		p.retreat(f, retreat{Recovered, C8, "a new boot, clean and ready: welcome back"})
 	}

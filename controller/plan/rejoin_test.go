@@ -57,3 +57,34 @@ func TestC8_CleanOfAnotherFenceDoesNotLift(t *testing.T) {
 		t.Errorf("%s, %+v", c.phase("n2"), n)
 	}
 }
+
+// C8: a new boot is armed before its neighbours have heard it. It is not welcome
+// until they have: their word on its last boot would open the next fence.
+func TestC8_TheSilenceOfTheLastBootFencesNobody(t *testing.T) {
+	c := ready(t, 5)
+	c.toWithheld("n2")
+	c.until("n2", plan.Detached, time.Minute)
+	c.reboot("n2")
+	l := c.leader()
+	for range 400 {
+		c.now += tick
+		c.live()
+		l.sync()
+		for name, g := range l.world.guards {
+			if name != "n2" {
+				g.Status.Lost = []string{"n2"}
+				l.world.guards[name] = g
+			}
+		}
+		for _, a := range l.plan() {
+			l.act(a)
+		}
+	}
+	if !c.guards["n2"].Status.Promise.Armed || c.phase("n2") != plan.Detached {
+		t.Errorf("while it is not heard: armed %t, %s", c.guards["n2"].Status.Promise.Armed, c.phase("n2"))
+	}
+	c.until("n2", plan.Recovered, time.Minute)
+	if n := len(c.listFences()); n != 1 {
+		t.Errorf("%d fences", n)
+	}
+}
