@@ -131,12 +131,27 @@ func (p *step) detached(f *Fence) {
 	case !n.Ready:
 		st.WaitsFor = "C8: the kubelet to be Ready"
 		p.quarantine(f, t, "NoSchedule", "NoExecute")
-	case p.lost(st.Node) && p.unarmed(&n) == "": // it would be suspected at once, for the silence of its last boot
+	case !p.welcome(t, &n):
 		st.WaitsFor = "C8: its neighbours to hear it again"
 		p.quarantine(f, t, "NoSchedule", "NoExecute")
 	default:
 		p.retreat(f, retreat{Recovered, C8, "a new boot, clean and ready: welcome back"})
 	}
+}
+
+// welcome gives the neighbours of a node that is back the time to hear it: it would
+// be suspected at once, for the silence of its last boot. One that they do not hear
+// by then is silent in this boot, too, and that is for the next fence.
+func (p *step) welcome(t *trial, n *Node) bool {
+	if t.back.IsZero() {
+		t.back = p.now
+	}
+	until := t.back.Add(2 * p.w.Policy.Profile.LostAfter())
+	if !p.lost(n.Name) || p.unarmed(n) != "" || until.Passed(p.now) {
+		return true
+	}
+	p.wakeAt(until)
+	return false
 }
 
 // goneForGood ends the fence of a node whose object is gone, as far as a look

@@ -39,6 +39,8 @@ type trial struct {
 	changed  timing.Instant // when they changed last; zero: never since c
 	guarded  timing.Instant // since when the NoExecute quarantine is known to stand
 
+	back timing.Instant // detached: since when but for its neighbours nothing is held against the new boot
+
 	survey  *Surveyed      // newest count of what is left
 	counted timing.Instant // when it came
 	again   timing.Instant // the next one must be sent after this
