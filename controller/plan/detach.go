@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/picket-dev/picket/proto/roll"
+	"github.com/picket-dev/picket/proto/timing"
 )
 
 // surveyEvery is how often the rest on a fenced node is counted.
@@ -116,38 +117,57 @@ func (p *step) lift(f *Fence, t *trial, why string) {
 func (p *step) detached(f *Fence) {
 	st := &f.Status
 	t := p.trial(f, Detached)
-	n, ok := p.w.Nodes[st.Node]
-	guard := p.w.Guards[st.Node]
-	g := &guard.Status
-	switch {
-	case !ok:
+	m := p.member(st.Node)
+	if m == nil {
 		p.goneForGood(f, t)
-	case n.Boot == "" || n.Boot == st.Boot || n.Boot != g.Boot:
-		st.WaitsFor = "C8: a new boot of the node"
-		p.quarantine(f, t, "NoSchedule", "NoExecute")
-	case !g.Clean || guard.Spec.FencedBoot != st.Boot: // of another fence's volumes
-		st.WaitsFor = "C8: the agent's word that no moved volume is left on the node"
-		p.quarantine(f, t, "NoSchedule", "NoExecute")
-	case !n.Ready:
-		st.WaitsFor = "C8: the kubelet to be Ready"
-		p.quarantine(f, t, "NoSchedule", "NoExecute")
-	case !p.welcome(t, &n):
+		return
+	}
+	st.WaitsFor = p.held(m, st.Boot)
+	if st.WaitsFor != "" {
+		t.back = timing.Instant{}
+		p.silentAgain(m, st)
+	} else if !p.welcome(t, m) {
 		st.WaitsFor = "C8: its neighbours to hear it again"
+	}
+	if st.WaitsFor != "" {
 		p.quarantine(f, t, "NoSchedule", "NoExecute")
-	default:
-		p.retreat(f, retreat{Recovered, C8, "a new boot, clean and ready: welcome back"})
+		return
+	}
+	p.retreat(f, retreat{Recovered, C8, "a new boot, clean and ready: welcome back"})
+}
+
+// held says what a node still waits for after its boot was fenced, or nothing.
+func (p *step) held(m *member, fenced string) string {
+	switch {
+	case m.Boot == fenced || !m.answers():
+		return "C8: a new boot of the node"
+	case !m.guard.Status.Clean || m.guard.Spec.FencedBoot != fenced: // of another fence's volumes
+		return "C8: the agent's word that no moved volume is left on the node"
+	case !m.Ready:
+		return "C8: the kubelet to be Ready"
+	}
+	return ""
+}
+
+// silentAgain says of a boot that is lost before its quarantine was lifted why
+// nobody fences it: the fence of the boot before is not over.
+func (p *step) silentAgain(m *member, st *FenceStatus) {
+	if m.verdict.lost && m.Boot != st.Boot && m.answers() && m.guard.Status.Promise.Armed {
+		p.event(m.Name, true, C9, "NotFenced",
+			"boot %s is reported lost by %v while it is in the quarantine of fence %s: it is not fenced, and what tolerates the quarantine does not move until the node boots again",
+			m.Boot, m.verdict.accuse, st.Fence)
 	}
 }
 
 // welcome gives the neighbours of a node that is back the time to hear it: it would
 // be suspected at once, for the silence of its last boot. One that they do not hear
 // by then is silent in this boot, too, and that is for the next fence.
-func (p *step) welcome(t *trial, n *Node) bool {
+func (p *step) welcome(t *trial, m *member) bool {
 	if t.back.IsZero() {
 		t.back = p.now
 	}
 	until := t.back.Add(2 * p.w.Policy.Profile.LostAfter())
-	if !p.lost(n.Name) || p.unarmed(n) != "" || until.Passed(p.now) {
+	if !m.verdict.lost || p.unarmed(&m.Node) != "" || until.Passed(p.now) {
 		return true
 	}
 	p.wakeAt(until)

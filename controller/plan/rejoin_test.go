@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -87,4 +88,27 @@ func TestC8_TheSilenceOfTheLastBootFencesNobody(t *testing.T) {
 	if n := len(c.listFences()); n != 1 {
 		t.Errorf("%d fences", n)
 	}
+}
+
+// C9: a new boot that dies before its quarantine was lifted is not fenced, since
+// the fence of the last one is open; people are told so.
+func TestC9_ABootThatDiesInQuarantineIsSpokenOf(t *testing.T) {
+	c := ready(t, 5)
+	c.toWithheld("n2")
+	c.until("n2", plan.Detached, time.Minute)
+	c.reboot("n2")
+	c.machine("n2").dirty = true
+	c.run(5 * time.Second)
+	if c.phase("n2") != plan.Detached || !c.guards["n2"].Status.Promise.Armed {
+		t.Fatalf("%s, armed %t", c.phase("n2"), c.guards["n2"].Status.Promise.Armed)
+	}
+	c.script = nil
+	c.cut("n2")
+	c.run(20 * time.Second)
+	if !slices.Contains(c.script, "C9 NotFenced n2") {
+		t.Errorf("nothing is said of it: %q", c.script)
+	}
+	c.reboot("n2")
+	c.machine("n2").dirty = false
+	c.until("n2", plan.Recovered, time.Minute)
 }

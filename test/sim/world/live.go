@@ -126,9 +126,6 @@ func (m *machine) dead(n *plan.Node, g *plan.Guard) string {
 		if f.Status.Boot == n.Boot && (f.Status.Phase == plan.Detached || said(f)) {
 			return ""
 		}
-		if f.Status.Phase == plan.Detached && f.Status.WaitsFor != "" {
-			return "" // it came back, and died in quarantine: nothing of anybody ran there
-		}
 	}
 	if !g.Status.Promise.Armed || g.Status.Boot != n.Boot || m.judge.said[m.name] == "NotFenced" {
 		return ""
