@@ -314,6 +314,9 @@ func TestEachAlertFires(t *testing.T) {
 		{"everybody observes", agents(agents(recording{
 			controllerSeries("nodes_unarmed", ""): steady(3), controllerSeries("observe", ""): steady(1),
 		}, "phase", `phase="Armed"`, steady(0)), "phase", `phase="Unarmed"`, steady(1)).and(agents(recording{}, "reason_info", `reason="Observe"`, steady(1)).fresh()), nil},
+		{"everybody is uninstalled", agents(agents(recording{
+			controllerSeries("nodes_unarmed", ""): steady(3), controllerSeries("observe", ""): steady(1),
+		}, "phase", `phase="Armed"`, steady(0)), "phase", `phase="Unarmed"`, steady(1)).and(agents(recording{}, "reason_info", `reason="Uninstalled"`, steady(1)).fresh()), nil},
 		{"a node without an agent", recording{controllerSeries("nodes_unheard", ""): from(10, 0, 1)}, map[string]firing{
 			"PicketNodesUnheard": {after: min(15), who: leader, summary: "1 nodes have no agent that speaks"},
 		}},
