@@ -183,6 +183,8 @@ func (s *Snapshot) fencing(nodes []Node) Fencing {
 	switch {
 	case v.Mode == string(v1alpha1.Observe):
 		v.Off = "the policy's mode is Observe: nothing is armed, nothing is fenced"
+	case v.Mode == string(v1alpha1.Uninstall):
+		v.Off = "the policy's mode is Uninstall: agents become unarmed and leave their hosts, no new fence begins"
 	case s.Broken():
 		v.Off = "the Roll's history is broken (" + s.Roll.Spec.Broken + "): to go on, kubectl picket resume"
 	case v.Paused != "":

@@ -118,6 +118,11 @@ func TestStatus(t *testing.T) {
 		{"Observe", func(s *Snapshot) {
 			s.Policy = &v1alpha1.FencingPolicy{Spec: v1alpha1.FencingPolicySpec{Mode: v1alpha1.Observe}}
 		}, Degraded, []string{"fencing is off: the policy's mode is Observe"}},
+		{"Uninstall", func(s *Snapshot) {
+			s.Policy = &v1alpha1.FencingPolicy{Spec: v1alpha1.FencingPolicySpec{Mode: v1alpha1.Uninstall}}
+			st := &s.Guards[1].Status
+			st.Phase, st.Reason, st.Promise = "Unarmed", v1alpha1.ReasonUninstalled, v1alpha1.Promise{}
+		}, Degraded, []string{"fencing is off: the policy's mode is Uninstall", "1 node unarmed, Uninstalled: b"}},
 		{"a policy that is not in force", func(s *Snapshot) {
 			s.Policy = &v1alpha1.FencingPolicy{}
 			s.Policy.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionFalse, Message: "misses ≥ 2"}}
