@@ -38,20 +38,35 @@ func dial(run string) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// askStatus asks the agent for its status with the newest decisions.
-func askStatus(ctx context.Context, run string, decisions int) (*peerv1.StatusReply, error) {
+// A question is put to the agent, which answers it or refuses.
+type question[Reply any] func(context.Context, peerv1.AdminClient) (*Reply, error)
+
+// ask puts one question to the agent whose run directory this is. Where there is no
+// answer in time it says what to do; where the agent refuses, which is an answer, what
+// that means: the sense of a refusal, empty for what no agent refuses.
+func ask[Reply any](ctx context.Context, run string, within time.Duration, sense string, q question[Reply]) (*Reply, error) {
 	conn, err := dial(run)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	r, err := peerv1.NewAdminClient(conn).Status(ctx, &peerv1.StatusRequest{Decisions: int32(decisions)})
-	if err != nil {
-		return nil, unanswered(err)
+	r, err := q(ctx, peerv1.NewAdminClient(conn))
+	switch {
+	case err == nil:
+		return r, nil
+	case sense != "" && grpcstatus.Code(err) == codes.FailedPrecondition:
+		return nil, &state{exitDegraded, sense + ": " + grpcstatus.Convert(err).Message()}
 	}
-	return r, nil
+	return nil, unanswered(err, within)
+}
+
+// askStatus asks the agent for its status with the newest decisions.
+func askStatus(ctx context.Context, run string, decisions int) (*peerv1.StatusReply, error) {
+	return ask(ctx, run, askWithin, "", func(ctx context.Context, agent peerv1.AdminClient) (*peerv1.StatusReply, error) {
+		return agent.Status(ctx, &peerv1.StatusRequest{Decisions: int32(decisions)})
+	})
 }
 
 // where is how to find the agent of a node.
@@ -70,11 +85,12 @@ func unreachable(path string, err error) error {
 	return fmt.Errorf("reach the agent at %s: %w", path, err)
 }
 
-// unanswered says what is wrong when the agent was reached and did not answer.
-func unanswered(err error) error {
+// unanswered says what is wrong when the agent was reached and did not answer within
+// that time.
+func unanswered(err error, within time.Duration) error {
 	switch s := grpcstatus.Convert(err); s.Code() {
 	case codes.DeadlineExceeded:
-		return fmt.Errorf("the agent does not answer within %v: it hangs or gets no processor time; see its log (%s, then kubectl -n picket logs POD)", askWithin, where)
+		return fmt.Errorf("the agent does not answer within %v: it hangs or gets no processor time; see its log (%s, then kubectl -n picket logs POD)", within, where)
 	case codes.Unimplemented:
 		return fmt.Errorf("the agent is of another version than this command (%s): use the picket-agent of its own image", s.Message())
 	default:

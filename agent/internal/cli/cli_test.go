@@ -20,6 +20,11 @@ type agent struct {
 	peerv1.UnimplementedAdminServer
 	status *peerv1.StatusReply
 	test   func(begin bool) (*peerv1.SelfTestReply, error)
+	keys   func(begin bool) (*peerv1.RotateKeyReply, error)
+}
+
+func (a agent) RotateKey(_ context.Context, r *peerv1.RotateKeyRequest) (*peerv1.RotateKeyReply, error) {
+	return a.keys(r.GetBegin())
 }
 
 func (a agent) SelfTest(_ context.Context, r *peerv1.SelfTestRequest) (*peerv1.SelfTestReply, error) {

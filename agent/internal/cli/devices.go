@@ -88,7 +88,7 @@ func askDevices(ctx context.Context, run string) (*peerv1.DevicesReply, error) {
 			devicesPatience, grpcstatus.Convert(err).Message(), where)
 	}
 	if err != nil {
-		return nil, unanswered(err)
+		return nil, unanswered(err, devicesPatience)
 	}
 	return r, nil
 }

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc/codes"
-	grpcstatus "google.golang.org/grpc/status"
 
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
 	"github.com/picket-dev/picket/proto/screen"
@@ -38,21 +36,12 @@ func rotateKeyCommand() *cobra.Command {
 			if err := f.check(); err != nil {
 				return err
 			}
-			conn, err := dial(f.run)
+			r, err := f.askKeys(cmd.Context(), !check)
+			if err == nil && !check {
+				r, err = f.awaitKeys(cmd.Context(), r, wait)
+			}
 			if err != nil {
 				return err
-			}
-			defer conn.Close()
-			agent := peerv1.NewAdminClient(conn)
-			r, err := askKeys(cmd.Context(), agent, !check)
-			if err != nil {
-				return err
-			}
-			if !check {
-				r, err = awaitKeys(cmd.Context(), agent, r, wait)
-				if err != nil {
-					return err
-				}
 			}
 			return f.showKeys(cmd.OutOrStdout(), r)
 		},
@@ -64,21 +53,15 @@ func rotateKeyCommand() *cobra.Command {
 }
 
 // askKeys asks the agent for its keys, after it has made a new one.
-func askKeys(ctx context.Context, agent peerv1.AdminClient, begin bool) (*peerv1.RotateKeyReply, error) {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
-	defer cancel()
-	r, err := agent.RotateKey(ctx, &peerv1.RotateKeyRequest{Begin: begin})
-	if grpcstatus.Code(err) == codes.FailedPrecondition {
-		return nil, &state{exitDegraded, "there is no new key, and the old one is in use: " + grpcstatus.Convert(err).Message()}
-	}
-	if err != nil {
-		return nil, unanswered(err)
-	}
-	return r, nil
+func (f *flags) askKeys(ctx context.Context, begin bool) (*peerv1.RotateKeyReply, error) {
+	const refused = "there is no new key, and the old one is in use"
+	return ask(ctx, f.run, askWithin, refused, func(ctx context.Context, agent peerv1.AdminClient) (*peerv1.RotateKeyReply, error) {
+		return agent.RotateKey(ctx, &peerv1.RotateKeyRequest{Begin: begin})
+	})
 }
 
 // awaitKeys asks again until no neighbour waits for the key, or the time is over.
-func awaitKeys(ctx context.Context, agent peerv1.AdminClient, r *peerv1.RotateKeyReply, wait time.Duration) (*peerv1.RotateKeyReply, error) {
+func (f *flags) awaitKeys(ctx context.Context, r *peerv1.RotateKeyReply, wait time.Duration) (*peerv1.RotateKeyReply, error) {
 	over := time.After(wait)
 	tick := time.NewTicker(rotatePoll)
 	defer tick.Stop()
@@ -91,7 +74,7 @@ func awaitKeys(ctx context.Context, agent peerv1.AdminClient, r *peerv1.RotateKe
 		case <-tick.C:
 		}
 		var err error
-		if r, err = askKeys(ctx, agent, false); err != nil {
+		if r, err = f.askKeys(ctx, false); err != nil {
 			return nil, err
 		}
 	}

@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
+
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
 )
 
@@ -49,5 +52,33 @@ func TestTwoRealAgentsRotateAKey(t *testing.T) {
 	})
 	if out, code := call(t, "rotate-key", "--check", "-o", "json", "--run", a.run); code != 0 || !strings.Contains(out, `"fingerprint": "`+newest) {
 		t.Errorf("exit code %d, %s", code, out)
+	}
+}
+
+// An agent that makes no key says why, and one whose neighbours never learn it is not
+// waited for longer than asked.
+func TestRotateKeyThatFails(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		keys func(bool) (*peerv1.RotateKeyReply, error)
+		code int
+		says string
+	}{
+		{"refused", func(bool) (*peerv1.RotateKeyReply, error) {
+			return nil, grpcstatus.Error(codes.FailedPrecondition, "the last one is a minute young")
+		}, exitDegraded, "the old one is in use: the last one is a minute young"},
+		{"no answer", func(bool) (*peerv1.RotateKeyReply, error) {
+			return nil, grpcstatus.Error(codes.DeadlineExceeded, "")
+		}, exitFailed, "does not answer within 2s"},
+		{"never learnt", func(bool) (*peerv1.RotateKeyReply, error) {
+			return &peerv1.RotateKeyReply{Fingerprint: "abcd", WaitsFor: []string{"n2"}}, nil
+		}, exitDegraded, "Not known yet to n2"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			run := serve(t, agent{keys: tt.keys})
+			if out, code := call(t, "rotate-key", "--wait", "1ms", "--run", run); code != tt.code || !strings.Contains(out, tt.says) {
+				t.Errorf("exit code %d, %s, want %d, %q", code, out, tt.code, tt.says)
+			}
+		})
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc/codes"
-	grpcstatus "google.golang.org/grpc/status"
 
 	peerv1 "github.com/picket-dev/picket/proto/peer/v1"
 	"github.com/picket-dev/picket/proto/screen"
@@ -38,16 +36,12 @@ func selfTestCommand() *cobra.Command {
 			if err := f.check(); err != nil {
 				return err
 			}
-			conn, err := dial(f.run)
+			const refused = "the test was not begun, and the node goes on as before"
+			r, err := ask(cmd.Context(), f.run, selfTestPatience, refused, func(ctx context.Context, agent peerv1.AdminClient) (*peerv1.SelfTestReply, error) {
+				return agent.SelfTest(ctx, &peerv1.SelfTestRequest{Begin: yes})
+			})
 			if err != nil {
 				return err
-			}
-			defer conn.Close()
-			ctx, cancel := context.WithTimeout(cmd.Context(), selfTestPatience)
-			defer cancel()
-			r, err := peerv1.NewAdminClient(conn).SelfTest(ctx, &peerv1.SelfTestRequest{Begin: yes})
-			if err != nil {
-				return notBegun(err)
 			}
 			return f.showSelfTest(cmd.OutOrStdout(), r)
 		},
@@ -55,14 +49,6 @@ func selfTestCommand() *cobra.Command {
 	f.add(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "begin: the node is reset by its watchdog within a minute")
 	return cmd
-}
-
-// notBegun tells an agent that refused from one that did not answer.
-func notBegun(err error) error {
-	if grpcstatus.Code(err) == codes.FailedPrecondition {
-		return &state{exitDegraded, "the test was not begun, and the node goes on as before: " + grpcstatus.Convert(err).Message()}
-	}
-	return unanswered(err)
 }
 
 func (f *flags) showSelfTest(out io.Writer, r *peerv1.SelfTestReply) error {

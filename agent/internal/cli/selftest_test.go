@@ -59,12 +59,23 @@ func TestSelfTestGolden(t *testing.T) {
 }
 
 func TestSelfTestThatFailsToBegin(t *testing.T) {
-	run := serve(t, agent{test: func(bool) (*peerv1.SelfTestReply, error) {
-		return nil, grpcstatus.Error(codes.FailedPrecondition, "1 of 3 neighbours say that they time the test")
-	}})
-	out, code := call(t, "watchdog", "self-test", "--yes", "--run", run)
-	if code != exitDegraded || !strings.Contains(out, "1 of 3 neighbours") {
-		t.Errorf("exit code %d, %s", code, out)
+	for _, tt := range []struct {
+		name string
+		err  error
+		code int
+		says string
+	}{
+		{"refused", grpcstatus.Error(codes.FailedPrecondition, "1 of 3 neighbours say that they time the test"), exitDegraded,
+			"the node goes on as before: 1 of 3 neighbours say"},
+		{"no answer", grpcstatus.Error(codes.DeadlineExceeded, ""), exitFailed, "does not answer within 1m0s"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			run := serve(t, agent{test: func(bool) (*peerv1.SelfTestReply, error) { return nil, tt.err }})
+			out, code := call(t, "watchdog", "self-test", "--yes", "--run", run)
+			if code != tt.code || !strings.Contains(out, tt.says) {
+				t.Errorf("exit code %d, %s, want %d, %q", code, out, tt.code, tt.says)
+			}
+		})
 	}
 	if out, code := call(t, "watchdog", "self-test", "--run", t.TempDir()); code != exitFailed || !strings.Contains(out, "does not run on this node") {
 		t.Errorf("exit code %d, %s", code, out)
