@@ -65,22 +65,14 @@ func (x *examiner) readWebhooks(ctx context.Context) error {
 	}
 	for _, c := range validating.Items {
 		for i, h := range c.Webhooks {
-			err := x.addWebhook(doctor.Webhook{
-				Resource: "validatingwebhookconfiguration", Config: c.Name, Index: i, Name: h.Name, FailurePolicy: h.FailurePolicy,
-				Rules: h.Rules, Conditions: len(h.MatchConditions),
-			}, h.ClientConfig, h.NamespaceSelector, h.ObjectSelector, h.TimeoutSeconds)
-			if err != nil {
+			if err := x.addWebhook("validatingwebhookconfiguration", c.Name, i, h); err != nil {
 				return err
 			}
 		}
 	}
 	for _, c := range mutating.Items {
 		for i, h := range c.Webhooks {
-			err := x.addWebhook(doctor.Webhook{
-				Resource: "mutatingwebhookconfiguration", Config: c.Name, Index: i, Name: h.Name, FailurePolicy: h.FailurePolicy,
-				Rules: h.Rules, Conditions: len(h.MatchConditions),
-			}, h.ClientConfig, h.NamespaceSelector, h.ObjectSelector, h.TimeoutSeconds)
-			if err != nil {
+			if err := x.addWebhook("mutatingwebhookconfiguration", c.Name, i, asked(h)); err != nil {
 				return err
 			}
 		}
@@ -88,22 +80,37 @@ func (x *examiner) readWebhooks(ctx context.Context) error {
 	return nil
 }
 
+// asked is of a mutating webhook what says when it is asked, and who answers: as in
+// one that validates.
+func asked(h admissionv1.MutatingWebhook) admissionv1.ValidatingWebhook {
+	return admissionv1.ValidatingWebhook{
+		Name: h.Name, ClientConfig: h.ClientConfig, Rules: h.Rules, FailurePolicy: h.FailurePolicy,
+		NamespaceSelector: h.NamespaceSelector, ObjectSelector: h.ObjectSelector, MatchConditions: h.MatchConditions,
+		TimeoutSeconds: h.TimeoutSeconds,
+	}
+}
+
 // defaultTimeout is that of a webhook which names none.
 const defaultTimeout = 10 * time.Second
 
-func (x *examiner) addWebhook(h doctor.Webhook, c admissionv1.WebhookClientConfig, namespaces, objects *metav1.LabelSelector, seconds *int32) error {
+// addWebhook keeps what is judged of the webhook that stands in its configuration
+// under that index.
+func (x *examiner) addWebhook(resource, config string, index int, h admissionv1.ValidatingWebhook) error {
+	w := doctor.Webhook{
+		Resource: resource, Config: config, Index: index, Name: h.Name, Service: h.ClientConfig.Service,
+		FailurePolicy: h.FailurePolicy, Rules: h.Rules, Conditions: len(h.MatchConditions), Timeout: defaultTimeout,
+	}
+	if h.TimeoutSeconds != nil {
+		w.Timeout = time.Duration(*h.TimeoutSeconds) * time.Second
+	}
 	var err error
-	if h.Namespaces, err = doctor.NewSelector(namespaces); err != nil {
+	if w.Namespaces, err = doctor.NewSelector(h.NamespaceSelector); err != nil {
 		return fmt.Errorf("namespaceSelector of %s: %w", h.Name, err)
 	}
-	if h.Objects, err = doctor.NewSelector(objects); err != nil {
+	if w.Objects, err = doctor.NewSelector(h.ObjectSelector); err != nil {
 		return fmt.Errorf("objectSelector of %s: %w", h.Name, err)
 	}
-	h.Service, h.Timeout = c.Service, defaultTimeout
-	if seconds != nil {
-		h.Timeout = time.Duration(*seconds) * time.Second
-	}
-	x.facts.Webhooks = append(x.facts.Webhooks, h)
+	x.facts.Webhooks = append(x.facts.Webhooks, w)
 	return nil
 }
 

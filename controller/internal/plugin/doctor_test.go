@@ -8,10 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
+	"github.com/picket-dev/picket/controller/internal/doctor"
 	"github.com/picket-dev/picket/deploy"
 )
 
@@ -187,6 +191,49 @@ func TestDoctorKnowsTheNamespace(t *testing.T) {
 	w := examine(t, "armed", "doctor-sound").install()
 	if got := w.run(t, 120, "doctor --picket-namespace other"); !strings.Contains(got.out, "ManifestDiffers: not as this version of kubectl-picket has them: ValidatingAdmissionPolicy picket-") {
 		t.Error(got.out)
+	}
+}
+
+// Of both kinds of webhooks the same is judged.
+func TestWebhooksOfBothKinds(t *testing.T) {
+	const all = `{"kind": %q, "metadata": {"name": "both"}, "webhooks": [{
+		"name": "w.example.com", "failurePolicy": "Fail", "timeoutSeconds": 7,
+		"clientConfig": {"service": {"namespace": "default", "name": "gate"}},
+		"rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["nodes"], "operations": ["UPDATE"]}],
+		"namespaceSelector": {"matchLabels": {"of": "namespaces"}}, "objectSelector": {"matchLabels": {"of": "objects"}},
+		"matchConditions": [{"name": "c", "expression": "true"}]}]}`
+	w := examine(t, "armed")
+	for _, kind := range []string{"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"} {
+		var o map[string]any
+		if err := json.Unmarshal(fmt.Appendf(nil, all, kind), &o); err != nil {
+			t.Fatal(err)
+		}
+		w.put(o)
+	}
+	conn, err := (&options{kubeconfig: kubeconfig(t, w.web.URL)}).connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &examiner{connection: conn, facts: &doctor.Facts{}}
+	if err := x.readWebhooks(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	fail, of := admissionv1.Fail, func(what string) *doctor.Selector {
+		return &doctor.Selector{Selector: labels.SelectorFromSet(labels.Set{"of": what})}
+	}
+	want := doctor.Webhook{
+		Config: "both", Name: "w.example.com", FailurePolicy: &fail, Timeout: 7 * time.Second, Conditions: 1,
+		Service: &admissionv1.ServiceReference{Namespace: "default", Name: "gate"},
+		Rules: []admissionv1.RuleWithOperations{{Operations: []admissionv1.OperationType{admissionv1.Update}, Rule: admissionv1.Rule{
+			APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"nodes"},
+		}}},
+		Namespaces: of("namespaces"), Objects: of("objects"),
+	}
+	validating, mutating := want, want
+	validating.Resource, mutating.Resource = "validatingwebhookconfiguration", "mutatingwebhookconfiguration"
+	text := cmp.Transformer("text", func(s doctor.Selector) string { return s.String() })
+	if d := cmp.Diff([]doctor.Webhook{validating, mutating}, x.facts.Webhooks, text); d != "" {
+		t.Error(d)
 	}
 }
 
