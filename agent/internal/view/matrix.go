@@ -212,7 +212,7 @@ func Matrix(s *screen.Screen, m MatrixReport) {
 // those as a list. It returns what is to be said of that.
 func (m MatrixReport) draw(s *screen.Screen) (legend string) {
 	fits := func(labels map[string]string) bool { return s.Width == 0 || m.wide(labels) <= s.Width }
-	legend = "Rows hear columns. "
+	legend = "Rows hear columns: 1/4 is one lost of four, ? no word, blank not watched. "
 	known := m.Node + " knows its own links alone; "
 	if own := m.own(); len(own) < len(m.Links) {
 		known = "This is what " + m.Node + " and its neighbours hear; "
@@ -391,23 +391,20 @@ func (m MatrixReport) count(place func(MatrixLink) [2]string) map[[2]string]*mat
 	return tally
 }
 
-// cellOf shows what all nodes of a row say of those of a column.
+// cellOf shows what all nodes of a row say of those of a column, as `kubectl picket
+// matrix` counts: how many are lost of as many as are told.
 func cellOf(t *matrix.Tally) screen.Cell {
 	if t == nil {
-		return screen.Cell{Text: "·", Tone: screen.Dim}
+		return screen.Cell{}
 	}
-	told := t.Heard + t.Lost
-	switch {
+	switch told := t.Heard + t.Lost; {
 	case told == 0:
 		return screen.Cell{Text: "?", Tone: screen.Warn}
-	case told == 1 && t.Heard == 1:
+	case t.Lost == 0:
 		return screen.Cell{Text: "ok", Tone: screen.Good}
-	case told == 1:
+	case t.Heard == 0:
 		return screen.Cell{Text: "lost", Tone: screen.Bad}
+	default:
+		return screen.Cell{Text: fmt.Sprintf("%d/%d", t.Lost, told), Tone: screen.Bad}
 	}
-	c := screen.Cell{Text: fmt.Sprintf("%d/%d", t.Heard, told), Tone: screen.Good}
-	if t.Lost > 0 {
-		c.Tone = screen.Bad
-	}
-	return c
 }
