@@ -87,7 +87,7 @@ func TestTheBaseIsTheChart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hooks, err := Uninstall()
+	hooks, err := Uninstall(Image)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,19 +32,27 @@ func Base() ([][]byte, error) {
 // Base does, with their image. They need the Base.
 func Workloads(image string) ([][]byte, error) {
 	all, err := objects("base", func(file string) bool { return slices.Contains(workloads(), file) })
-	for i := range all {
-		all[i] = bytes.ReplaceAll(all[i], []byte(`"image":"`+Image+`"`), []byte(`"image":"`+image+`"`))
-	}
+	setImage(all, image)
 	return all, err
 }
 
-// Uninstall returns the Job that takes Picket off, with its rights, as Base does.
-func Uninstall() ([][]byte, error) {
+// setImage has the objects run another image than the manifests name.
+func setImage(objects [][]byte, image string) {
+	for i := range objects {
+		objects[i] = bytes.ReplaceAll(objects[i], []byte(`"image":"`+Image+`"`), []byte(`"image":"`+image+`"`))
+	}
+}
+
+// Uninstall returns the Job that takes Picket off, with its rights, as Base does,
+// and with its image.
+func Uninstall(image string) ([][]byte, error) {
 	raw, err := files.ReadFile("uninstall.yaml")
 	if err != nil {
 		return nil, err
 	}
-	return documents(string(raw))
+	all, err := documents(string(raw))
+	setImage(all, image)
+	return all, err
 }
 
 // Image is what the manifests call the image.

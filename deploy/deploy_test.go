@@ -34,7 +34,7 @@ func parse(t *testing.T) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaving, err := Uninstall()
+	leaving, err := Uninstall("picket:test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestNobodyDeletesWhatAgentsNeed(t *testing.T) {
 // The Job comes before Helm deletes anything, after its rights, and nothing of it
 // stays.
 func TestUninstallIsAHook(t *testing.T) {
-	raws, err := Uninstall()
+	raws, err := Uninstall(Image)
 	if err != nil {
 		t.Fatal(err)
 	}

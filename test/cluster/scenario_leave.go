@@ -66,12 +66,18 @@ func (r *run) letDelete(ctx context.Context) error {
 	return nil
 }
 
-// keepers are what agents need to become unarmed.
-func keepers() map[string]string {
-	return map[string]string{
-		"namespaces/": fleet.Namespace, "serviceaccounts/": "picket-agent", "clusterroles/": "picket-agent",
-		"clusterrolebindings/": "picket-agent", "customresourcedefinitions/r": "rolls.picket.dev", "customresourcedefinitions/n": "nodeguards.picket.dev",
+// A keeper is something that nodes need to become unarmed.
+type keeper struct{ resource, name string }
+
+func keepers() []keeper {
+	all := []keeper{{"namespaces", fleet.Namespace}}
+	for _, name := range []string{"picket-agent", "picket-controller"} {
+		all = append(all, keeper{"serviceaccounts", name}, keeper{"clusterroles", name}, keeper{"clusterrolebindings", name})
 	}
+	for _, kind := range []string{"rolls", "nodeguards", "nodefences", "fencingpolicies"} {
+		all = append(all, keeper{"customresourcedefinitions", kind + ".picket.dev"})
+	}
+	return all
 }
 
 func namespaceDeleted(ctx context.Context, r *run) error {
@@ -79,9 +85,8 @@ func namespaceDeleted(ctx context.Context, r *run) error {
 		return err
 	}
 	r.say("somebody deletes the namespace by force, and then single things in it")
-	for resource, name := range keepers() {
-		resource, _, _ = strings.Cut(resource, "/")
-		if err := r.refusesToDelete(ctx, resource, name); err != nil {
+	for _, k := range keepers() {
+		if err := r.refusesToDelete(ctx, k.resource, k.name); err != nil {
 			return err
 		}
 	}
@@ -114,13 +119,58 @@ func namespaceDeleted(ctx context.Context, r *run) error {
 	}
 	// Every API server answers 401 now, which is no roll and no release: the nodes
 	// call the roll among themselves.
-	return r.stays(ctx, 30*time.Second, "the agents' account is gone", r.calm)
+	if err := r.stays(ctx, 30*time.Second, "the agents' account is gone", r.calm); err != nil {
+		return err
+	}
+	return r.notLetGo(ctx)
+}
+
+// notLetGo tells all agents to stop, as the namespace's end does, while nobody can
+// let them become unarmed: they stay until somebody can.
+func (r *run) notLetGo(ctx context.Context) error {
+	r.say("the agents are told to stop")
+	var ends []<-chan struct{}
+	for _, n := range r.Nodes {
+		agent, err := n.Machine.Process("agent")
+		if err != nil {
+			return err
+		}
+		if err := agent.Signal(syscall.SIGTERM); err != nil {
+			return err
+		}
+		ends = append(ends, agent.Done())
+	}
+	err := r.stays(ctx, 30*time.Second, "agents that are told to stop", func(ctx context.Context) error {
+		for i, end := range ends {
+			select {
+			case <-end:
+				return fmt.Errorf("the agent of %s has left an armed node", r.Nodes[i].Name)
+			default:
+			}
+		}
+		return r.calm(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	r.say("Picket is installed again, with its controller: they may go")
+	if err := r.installedAgain(ctx); err != nil {
+		return err
+	}
+	for i, end := range ends {
+		select {
+		case <-end:
+		case <-time.After(time.Minute):
+			return fmt.Errorf("the agent of %s does not end", r.Nodes[i].Name)
+		}
+	}
+	return r.stays(ctx, 2*r.profile.RollLife, "without agents", r.calm)
 }
 
 // uninstaller prepares the command that `helm uninstall` runs, under the rights of
 // its Job.
 func (r *run) uninstaller(ctx context.Context) (func(context.Context) error, error) {
-	objects, err := deploy.Uninstall()
+	objects, err := deploy.Uninstall(deploy.Image)
 	if err != nil {
 		return nil, err
 	}
@@ -325,9 +375,8 @@ func (r *run) endAgents(nodes []string) error {
 	return nil
 }
 
-// reinstalled installs Picket again, on hosts that boot anew, and waits until all
-// are armed.
-func (r *run) reinstalled(ctx context.Context, dead string) error {
+// installedAgain installs Picket once the namespace is gone, with a new controller.
+func (r *run) installedAgain(ctx context.Context) error {
 	namespaces := r.Plane.Client().CoreV1().Namespaces()
 	err := r.eventually(ctx, time.Minute, "the namespace to be gone", func(ctx context.Context) error {
 		_, err := namespaces.Get(ctx, fleet.Namespace, getOptions)
@@ -339,11 +388,20 @@ func (r *run) reinstalled(ctx context.Context, dead string) error {
 	if err != nil {
 		return err
 	}
-	r.say("Picket is installed again")
 	if err := r.eventually(ctx, 30*time.Second, "install", r.Install); err != nil {
 		return err
 	}
 	if err := r.Tokens(ctx); err != nil {
+		return err
+	}
+	_, err = r.StartController(ctx)
+	return err
+}
+
+// reinstalled installs Picket again, on hosts that boot anew, and waits until all
+// are armed.
+func (r *run) reinstalled(ctx context.Context, dead string) error {
+	if err := r.installedAgain(ctx); err != nil {
 		return err
 	}
 	for _, n := range r.Nodes {
@@ -354,9 +412,6 @@ func (r *run) reinstalled(ctx context.Context, dead string) error {
 		if err := n.Machine.PowerOn(); err != nil {
 			return err
 		}
-	}
-	if _, err := r.StartController(ctx); err != nil {
-		return err
 	}
 	return r.allArmed(ctx)
 }

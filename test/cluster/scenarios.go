@@ -30,7 +30,7 @@ func scenarios() []scenario {
 		{name: "guards-deleted", about: "all NodeGuards are deleted: nobody resets, all arm again", run: guardsDeleted},
 		{name: "fence-deleted", about: "a NodeFence is deleted during its wait: no wrong taint, the dead node is fenced all the same", run: fenceDeleted},
 		{name: "crds-deleted", about: "the CRDs are deleted: nobody resets; applied again, all is well", run: crdsDeleted},
-		{name: "namespace-deleted", about: "the namespace is deleted by force: refused; without the policy that refuses, nobody resets while agents run", run: namespaceDeleted},
+		{name: "namespace-deleted", about: "the namespace is deleted by force: refused; without the policy that refuses, agents stay until they may go: nobody resets", run: namespaceDeleted},
 		{name: "uninstall", about: "Picket is taken off, and installed again: nobody resets, hosts are clean, all arm", run: uninstalled},
 		{name: "hostile-peers", about: "10 000 malformed messages and 1 000 half-open connections: the node is petted as ever", run: hostilePeers},
 		{name: "etcd-restored", about: "etcd goes back to an older snapshot: nobody resets, fencing pauses", run: etcdRestored},

@@ -62,8 +62,9 @@ type Config struct {
 	// paused for ever by whoever runs it: only where a storage fence covers
 	// that. The policy's watchdog.acceptVirtualMachines does so for all nodes.
 	AcceptVM bool `json:"acceptVM,omitempty"`
-	// StopWithin bounds the handshake by which a stopping agent becomes
-	// unarmed; after it the agent exits armed, and the node resets.
+	// StopWithin bounds the handshake by which an agent becomes unarmed while its
+	// host shuts down; after it the agent exits armed. An agent that stops
+	// otherwise says every so long that it cannot, and stays: the node would reset.
 	StopWithin metav1.Duration `json:"stopWithin"`
 }
 

@@ -58,6 +58,7 @@ type Daemon struct {
 	// prepared is closed once the core is done with a Shutdown or a Stop.
 	prepared  chan struct{}
 	dismissed dismissal
+	hostEnds  atomic.Bool // a SIGTERM came of the host's shutdown
 
 	guiding sync.Mutex                     // the core hears one word of the controller at a time
 	verdict atomic.Pointer[decide.Verdict] // the newest, for the admin service
@@ -73,8 +74,8 @@ type Daemon struct {
 	conditions map[string]metav1.Condition
 }
 
-// Run runs the agent until ctx ends and it has become unarmed, or could not in
-// time. The error says why it could not run at all.
+// Run runs the agent until ctx ends and it has become unarmed; where it cannot, until
+// it is killed or the host shuts down. The error says why it could not run at all.
 func Run(ctx context.Context, c Config, version string, log *slog.Logger) error {
 	d, err := newDaemon(c, version, log)
 	if err != nil {
@@ -118,8 +119,7 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 
 const (
 	// leaveWithin bounds what a leaving agent does once it is unarmed: the last
-	// word, and taking Picket off a host that it leaves. With StopWithin before it,
-	// it must fit into the pod's grace period.
+	// word, and taking Picket off a host that it leaves.
 	leaveWithin = 40 * time.Second
 	// lastWordWithin bounds how long it tries to say that it left.
 	lastWordWithin = 2 * time.Second
@@ -168,13 +168,14 @@ func (d *Daemon) loop(ctx, work context.Context) {
 			v = d.takeLeave(work)
 		case <-giveUp:
 			armed := d.verdict.Load().Memory.Promise.Armed
-			if armed && stop != nil { // nobody waits for this process to end
-				d.log.Warn("Picket is to leave, and the node cannot become unarmed yet: trying on", "rule", "A13")
+			if armed && !d.hostEnds.Load() { // without its agent it would reset, and nothing else ends it
+				d.log.Error("the node cannot become unarmed, and would reset without this agent: staying until it can. "+
+					"That takes a picket-controller, and the agents' account", "rule", "A13")
 				giveUp = time.After(d.config.StopWithin.Duration)
 				continue
 			}
 			if armed {
-				d.log.Error("could not become unarmed in time: leaving armed, the node will reset", "rule", "A13")
+				d.log.Error("could not become unarmed in time: leaving armed, as the host shuts down", "rule", "A13")
 			} else {
 				d.log.Warn("the holder has not confirmed in time: leaving unarmed", "rule", "A13")
 			}

@@ -180,8 +180,8 @@ func TestTheManifestsConfigurationLoads(t *testing.T) {
 	t.Error("the manifests hold no configuration")
 }
 
-// A pod that is killed on its way out leaves an armed node, or half of Picket on
-// the host.
+// A pod that is killed on its way out leaves an armed node, which resets, or half of
+// Picket on the host: there is time for people to notice.
 func TestTheGracePeriodCoversTheWayOut(t *testing.T) {
 	objects, err := deploy.Workloads("picket:test")
 	if err != nil {
@@ -193,8 +193,8 @@ func TestTheGracePeriodCoversTheWayOut(t *testing.T) {
 			continue
 		}
 		grace := time.Duration(*set.Spec.Template.Spec.TerminationGracePeriodSeconds) * time.Second
-		if need := Default().StopWithin.Duration + leaveWithin; grace < need {
-			t.Errorf("the grace period is %v, the way out takes %v", grace, need)
+		if need := 30*24*time.Hour + leaveWithin; grace < need {
+			t.Errorf("the grace period is %v, want a month at least", grace)
 		}
 		return
 	}

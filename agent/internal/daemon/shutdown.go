@@ -29,6 +29,7 @@ const (
 func (d *Daemon) farewell(ctx context.Context) decide.Event {
 	switch {
 	case d.shuttingDown(ctx):
+		d.hostEnds.Store(true)
 		return d.lastOrders()
 	case d.uninstalling():
 		return decide.Stop{Uninstall: true}

@@ -62,6 +62,9 @@ func TestA13_Farewell(t *testing.T) {
 			if diff := cmp.Diff(tt.want, d.farewell(t.Context())); diff != "" {
 				t.Error(diff)
 			}
+			if _, err := os.Stat(filepath.Join(root, shutdown)); d.hostEnds.Load() != (err == nil) {
+				t.Errorf("the host shuts down: %v", d.hostEnds.Load())
+			}
 		})
 	}
 }
