@@ -288,10 +288,14 @@ func TestNobodyDeletesWhatAgentsNeed(t *testing.T) {
 		}
 	}
 	slices.Sort(kept)
-	want := []string{
-		"clusterrolebindings/picket-agent", "clusterroles/picket-agent", "customresourcedefinitions/nodeguards.picket.dev",
-		"customresourcedefinitions/rolls.picket.dev", "namespaces/picket", "serviceaccounts/picket-agent",
+	want := []string{"namespaces/picket"}
+	for _, kind := range []string{"fencingpolicies", "nodefences", "nodeguards", "rolls"} {
+		want = append(want, "customresourcedefinitions/"+kind+".picket.dev")
 	}
+	for _, kind := range []string{"clusterrolebindings", "clusterroles", "rolebindings", "roles", "serviceaccounts"} {
+		want = append(want, kind+"/picket-agent", kind+"/picket-controller")
+	}
+	slices.Sort(want)
 	if diff := cmp.Diff(want, kept); diff != "" {
 		t.Error(diff)
 	}

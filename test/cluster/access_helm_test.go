@@ -91,12 +91,17 @@ func (a *access) guard(t *testing.T) {
 // keep tries to delete what agents need, as an administrator and by force, until
 // it is refused: that takes the API server a moment, too.
 func (a *access) keep(t *testing.T) {
-	for _, path := range []string{
-		"/api/v1/namespaces/picket", "/api/v1/namespaces/picket/serviceaccounts/picket-agent",
-		"/apis/rbac.authorization.k8s.io/v1/clusterroles/picket-agent", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/picket-agent",
-		"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/rolls.picket.dev",
-		"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/nodeguards.picket.dev",
-	} {
+	const rbac, definitions = "/apis/rbac.authorization.k8s.io/v1/", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"
+	paths := []string{
+		"/api/v1/namespaces/picket",
+		rbac + "namespaces/picket/roles/picket-controller", rbac + "namespaces/picket/rolebindings/picket-controller",
+		definitions + "rolls.picket.dev", definitions + "nodeguards.picket.dev",
+		definitions + "nodefences.picket.dev", definitions + "fencingpolicies.picket.dev",
+	}
+	for _, name := range []string{"picket-agent", "picket-controller"} {
+		paths = append(paths, "/api/v1/namespaces/picket/serviceaccounts/"+name, rbac+"clusterroles/"+name, rbac+"clusterrolebindings/"+name)
+	}
+	for _, path := range paths {
 		a.until(t, "refuse to delete "+path, func(ctx context.Context) error {
 			err := a.admin.request(ctx, http.MethodDelete, path+"?dryRun=All", "")
 			if !apierrors.IsForbidden(err) {
