@@ -36,6 +36,7 @@ type credential struct {
 	certificate tls.Certificate
 	key         *ecdsa.PrivateKey
 	fingerprint string
+	name        string // by which clients ask for it
 }
 
 // maxKeys is how many keys there are at most. Whoever rotates so often before
@@ -176,10 +177,10 @@ func wrap(key *ecdsa.PrivateKey) (credential, error) {
 	if err != nil {
 		return credential{}, fmt.Errorf("make a certificate for peers: %w", err)
 	}
-	return credential{
-		certificate: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf},
-		key:         key, fingerprint: fingerprint(leaf),
-	}, nil
+	c := credential{certificate: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, key: key}
+	c.fingerprint = fingerprint(leaf)
+	c.name = nameOf(c.fingerprint)
+	return c, nil
 }
 
 // fingerprint returns the SHA-256 of the certificate's public key in hex.

@@ -1,6 +1,9 @@
 package peer
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // A Peer is another node's agent, as the controller hands it on in NodeGuard
 // specs.
@@ -36,24 +39,34 @@ func (p Peers) dialled(self string) map[string]Peer {
 	return all
 }
 
-// known returns the nodes whose heartbeats this agent answers, by fingerprint.
-func (p Peers) known() map[string]string {
-	nodes := make(map[string]string, len(p.Neighbours)+len(p.Callers))
-	for _, q := range slices.Concat(p.Neighbours, p.Callers) {
-		if q.Fingerprint != "" {
-			nodes[q.Fingerprint] = q.Node
+// known returns the nodes whose heartbeats this agent answers.
+func (p Peers) known() owners { return ownersOf(slices.Concat(p.Neighbours, p.Callers)) }
+
+// pins returns the nodes that this agent calls.
+func pins(peers map[string]Peer) owners { return ownersOf(slices.Collect(maps.Values(peers))) }
+
+// owners are nodes by the fingerprint that they have published, in order. One key
+// may have several: a node's token suffices to publish another node's fingerprint
+// as one's own, and that must not take the key from the node that has it.
+type owners map[string][]string
+
+func ownersOf(peers []Peer) owners {
+	o := make(owners, len(peers))
+	for _, p := range peers {
+		nodes := o[p.Fingerprint]
+		if at, found := slices.BinarySearch(nodes, p.Node); p.Fingerprint != "" && !found {
+			o[p.Fingerprint] = slices.Insert(nodes, at, p.Node)
 		}
 	}
-	return nodes
+	return o
 }
 
-// pins returns the nodes by fingerprint.
-func pins(peers map[string]Peer) map[string]string {
-	nodes := make(map[string]string, len(peers))
-	for _, q := range peers {
-		if q.Fingerprint != "" {
-			nodes[q.Fingerprint] = q.Node
+// names reports whether the node is an owner of any key.
+func (o owners) names(node string) bool {
+	for _, nodes := range o {
+		if slices.Contains(nodes, node) {
+			return true
 		}
 	}
-	return nodes
+	return false
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,9 +40,9 @@ type refusals struct {
 	hushed int // how many lines were left out since the last one
 }
 
-// A former key was a node's until its pin changed.
+// A former key was that of those nodes until their pin changed.
 type former struct {
-	node  string
+	nodes string
 	until timing.Instant
 }
 
@@ -59,24 +60,23 @@ func newRefusals(c Config) *refusals {
 	return &refusals{log: log, now: c.Now, former: make(map[string]former), told: make(map[string]word)}
 }
 
-// changed remembers the keys that are nobody's any more. Both maps hold nodes by
-// fingerprint.
-func (r *refusals) changed(was, is map[string]string) {
+// changed remembers the keys that are nobody's any more.
+func (r *refusals) changed(was, is owners) {
 	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for key, node := range was {
-		if is[key] != "" {
+	for key, nodes := range was {
+		if len(is[key]) > 0 {
 			continue
 		}
 		makeRoom(r.former, func(f former) timing.Instant { return f.until })
-		r.former[key] = former{node, now}
+		r.former[key] = former{strings.Join(nodes, ", "), now}
 	}
 }
 
 // caller tells of a caller whose key is not known. It says that it is that node,
 // which nothing proves, and which is empty if it has said nothing.
-func (r *refusals) caller(key string, from net.Addr, claims string, known map[string]string) {
+func (r *refusals) caller(key string, from net.Addr, claims string, known owners) {
 	now := r.now()
 	level, hushed, ok := r.tell(key, now)
 	if !ok {
@@ -97,7 +97,7 @@ func (r *refusals) server(node string, at net.Addr, w *wrongKey) {
 	}
 	whose := "unknown: the API does not name it"
 	if f, ok := r.formerly(w.got); ok {
-		whose = "stale: it was the key of " + f.node + " until " + f.ago(now)
+		whose = "stale: it was the key of " + f.nodes + " until " + f.ago(now)
 	}
 	r.log.Log(context.Background(), level, "refused a server's key",
 		"at", at, "peer", node, "key", w.got, "pinned", w.pin, "whose", whose, "left_out", hushed,
@@ -113,17 +113,15 @@ func patience(level slog.Level) string {
 }
 
 // judge says whose key it might be, and what to do.
-func (r *refusals) judge(key, claims string, known map[string]string, now timing.Instant) (whose, do string) {
+func (r *refusals) judge(key, claims string, known owners, now timing.Instant) (whose, do string) {
 	if f, ok := r.formerly(key); ok {
-		return "stale: it was the key of " + f.node + " until " + f.ago(now),
-			"restart the agent of " + f.node + " if it runs at this address; if not, somebody uses a key that was revoked: see who has the address"
+		return "stale: it was the key of " + f.nodes + " until " + f.ago(now),
+			"restart the agent of " + f.nodes + " if it runs at this address; if not, somebody uses a key that was revoked: see who has the address"
 	}
-	for _, node := range known {
-		if node == claims {
-			return "unknown: it says that it is " + node + ", and the API names another key for that node",
-				"compare with `kubectl get nodeguard " + node + " -o jsonpath={.status.fingerprint}`: " +
-					"if it is the same, this agent hears too late from the API; if not, somebody pretends to be " + node
-		}
+	if known.names(claims) {
+		return "unknown: it says that it is " + claims + ", and the API names another key for that node",
+			"compare with `kubectl get nodeguard " + claims + " -o jsonpath={.status.fingerprint}`: " +
+				"if it is the same, this agent hears too late from the API; if not, somebody pretends to be " + claims
 	}
 	return "foreign: of no node that may call this agent",
 		"see who has this address: an agent of another cluster, or somebody who tries"

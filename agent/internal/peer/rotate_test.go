@@ -305,7 +305,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 		for n := range each {
 			key := fmt.Sprint(s, "-", n)
 			r.caller(key, &net.TCPAddr{}, strings.Repeat("x", 4000), nil)
-			r.changed(map[string]string{key: "x"}, nil)
+			r.changed(owners{key: {"x"}}, nil)
 		}
 	}
 	lines := strings.Count(said.String(), "\n")

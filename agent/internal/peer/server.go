@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,10 +45,11 @@ type Server struct {
 	peerv1.UnimplementedPeerServer
 
 	config   Config
+	id       *Identity
 	grpc     *grpc.Server
 	limiter  *limiter
 	answered func(node string) (timing.Instant, bool)
-	known    atomic.Pointer[map[string]string] // node by fingerprint
+	known    atomic.Pointer[owners]
 	answers  atomic.Pointer[encoded]
 	view     atomic.Pointer[peerv1.View] // shared between calls and never changed
 	tests    stopwatch
@@ -55,7 +57,8 @@ type Server struct {
 	porch    *porch
 
 	mu         sync.Mutex
-	heard      map[string]timing.Instant
+	heard      map[string]Caller
+	asked      map[string]timing.Instant // as Asked returns it
 	neighbours []Peer
 	lost       []string
 }
@@ -93,15 +96,16 @@ func NewServer(c Config, id *Identity, answered func(node string) (timing.Instan
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: c, limiter: newLimiter(c), answered: answered, heard: make(map[string]timing.Instant)}
+	s := &Server{config: c, id: id, limiter: newLimiter(c), answered: answered}
+	s.heard, s.asked = make(map[string]Caller), make(map[string]timing.Instant)
 	s.tests.nodes = make(map[string]*timed)
 	s.refusals, s.porch = newRefusals(c), newPorch(c)
-	s.known.Store(&map[string]string{})
+	s.known.Store(&owners{})
 	s.answers.Store(&encoded{})
 	s.grpc = grpc.NewServer(
 		grpc.Creds(&door{
 			TransportCredentials: credentials.NewTLS(id.serverTLS()),
-			known:                func(key string) bool { _, ok := s.node(key); return ok },
+			known:                func(key string) bool { return len(s.nodes(key)) > 0 },
 			limit:                int64(c.Strangers),
 		}),
 		grpc.ReadBufferSize(bufferSize), grpc.WriteBufferSize(bufferSize),
@@ -133,13 +137,9 @@ func (s *Server) SetPeers(p Peers) {
 	known := p.known()
 	s.refusals.changed(*s.known.Swap(&known), known)
 	s.porch.know(p)
-	nodes := make(map[string]bool, len(known))
-	for _, node := range known {
-		nodes[node] = true
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.heard, func(node string, _ timing.Instant) bool { return !nodes[node] })
+	maps.DeleteFunc(s.heard, func(node string, _ Caller) bool { return !known.names(node) })
 	s.neighbours = slices.Clone(p.Neighbours)
 	s.view.Store(viewOf(s.neighbours, s.lost))
 }
@@ -162,13 +162,6 @@ func (s *Server) SetAnswers(a Answers) {
 	}
 }
 
-// Heard returns when each known caller was last heard: the IN direction.
-func (s *Server) Heard() map[string]timing.Instant {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.heard)
-}
-
 // Heartbeat answers a known caller.
 func (s *Server) Heartbeat(ctx context.Context, req *peerv1.HeartbeatRequest) (*peerv1.HeartbeatReply, error) {
 	key, _ := callerKey(ctx)
@@ -179,7 +172,7 @@ func (s *Server) Heartbeat(ctx context.Context, req *peerv1.HeartbeatRequest) (*
 // up or is known no more.
 func (s *Server) Heartbeats(wire peerv1.Peer_HeartbeatsServer) error {
 	key, _ := callerKey(wire.Context())
-	if _, ok := s.node(key); !ok {
+	if len(s.nodes(key)) == 0 {
 		return s.stranger(wire.Context(), key, "") // it could ask nothing, and stay
 	}
 	for {
@@ -200,21 +193,19 @@ func (s *Server) Heartbeats(wire peerv1.Peer_HeartbeatsServer) error {
 	}
 }
 
-// beat answers one heartbeat of the key's owner. The age of the relayed roll is
+// beat answers one heartbeat of a node whose key it is. The age of the relayed roll is
 // taken here, when the answer is made: the time that the answer then needs is
 // covered by the asker, who counts from its own send time.
 func (s *Server) beat(ctx context.Context, key string, req *peerv1.HeartbeatRequest) (*peerv1.HeartbeatReply, error) {
-	node, ok := s.node(key)
-	if !ok {
-		return nil, s.stranger(ctx, key, req.GetNode())
+	nodes, node := s.nodes(key), req.GetNode()
+	if len(nodes) == 0 {
+		return nil, s.stranger(ctx, key, node)
 	}
-	if req.GetNode() != node {
-		return nil, status.Errorf(codes.PermissionDenied, "the key is that of %s, not of %q", node, req.GetNode())
+	if !slices.Contains(nodes, node) {
+		return nil, status.Errorf(codes.PermissionDenied, "the key is that of %s, not of %q", strings.Join(nodes, ", "), node)
 	}
 	now := s.config.Now()
-	s.mu.Lock()
-	s.heard[node] = now
-	s.mu.Unlock()
+	s.hear(ctx, node, now)
 
 	reply := &peerv1.HeartbeatReply{Node: s.config.Node, BootId: s.config.Boot, Number: req.GetNumber()}
 	reply.Silence = s.tests.hear(node, req.GetBootId(), req.GetSelfTest(), now)
@@ -251,10 +242,11 @@ func (s *Server) Statement(ctx context.Context, _ *peerv1.StatementRequest) (*pe
 	if !ok {
 		return nil, status.Error(codes.Unauthenticated, "the caller shows no key")
 	}
-	_, known := s.node(key)
-	if !s.limiter.allow(key, !known, s.config.Now()) {
+	now := s.config.Now()
+	if !s.limiter.allow(key, len(s.nodes(key)) == 0, now) {
 		return nil, status.Error(codes.ResourceExhausted, "too many questions for a statement")
 	}
+	s.ask(ctx, now)
 	return s.statement(), nil
 }
 
@@ -263,8 +255,5 @@ func (s *Server) statement() *peerv1.StatementReply {
 	return &peerv1.StatementReply{Node: s.config.Node, BootId: s.config.Boot, Roll: s.answers.Load().own}
 }
 
-// node returns the node whose key it is, if it is a known caller's.
-func (s *Server) node(key string) (string, bool) {
-	node, ok := (*s.known.Load())[key]
-	return node, ok
-}
+// nodes returns the known callers whose key it is.
+func (s *Server) nodes(key string) []string { return (*s.known.Load())[key] }

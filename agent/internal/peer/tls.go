@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/credentials"
@@ -71,15 +72,33 @@ func nameOf(fingerprint string) string {
 // this one cannot say: they get each key in its turn, and try again.
 func (i *Identity) show(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	keys := i.credentials()
-	for n := range keys {
-		if nameOf(keys[n].fingerprint) == hello.ServerName {
-			return &keys[n].certificate, nil
-		}
+	if n := byName(keys, hello.ServerName); n >= 0 {
+		return &keys[n].certificate, nil
 	}
 	if len(keys) == 1 || strings.HasSuffix(hello.ServerName, wanted) {
 		return &keys[0].certificate, nil
 	}
 	return &keys[i.turn.Add(1)%uint64(len(keys))].certificate, nil
+}
+
+// asked returns the fingerprint of the key that a client has pinned that has asked
+// by that name, some time ago: empty if it is none of ours any more, or if the
+// client could not say. While there is one key, it has that one.
+func (i *Identity) asked(name string) string {
+	keys := i.credentials()
+	n := byName(keys, name)
+	if n < 0 && len(keys) == 1 && !strings.HasSuffix(name, wanted) {
+		n = 0
+	}
+	if n < 0 {
+		return ""
+	}
+	return keys[n].fingerprint
+}
+
+// byName returns which of the keys the name asks for, −1 if none.
+func byName(keys []credential, name string) int {
+	return slices.IndexFunc(keys, func(c credential) bool { return c.name == name })
 }
 
 // onlyP256 refuses keys of any other kind before their signature is checked:
