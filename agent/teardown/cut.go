@@ -68,10 +68,6 @@ func (h *host) cutOff(s *stack, d Device) []Step {
 	maps, direct := h.uses(d)
 	switch {
 	case d.Kind == ISCSI && d.Lost && !d.Cut:
-		if h.exclusive(h.session[d.Session]) == nil {
-			s.uncut = s.used()
-			s.block("%s cannot be set offline while its session is lost, which serves others, too", d.Name)
-		}
 		return nil // the logout cuts it off
 	case d.Kind == ISCSI && !d.Cut:
 		return []Step{s.step(Offline, "cut first: unmounting, closing and killing write dirty pages back").on(d)}

@@ -54,11 +54,10 @@ func TestShapes(t *testing.T) {
 				s.inv.Volumes, s.api.Volumes = nil, nil
 			},
 			steps: []string{
-				"Offline sdb", "Note sdb", "SetManual " + target + " " + portalA,
+				"Offline sdb", "Note sdb", "SetManual " + target + " " + portalA, "Logout session 1",
 				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
 				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
-				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "Logout session 1", "Verify",
-				"Attest",
+				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "Verify", "Attest",
 			},
 		},
 		{
@@ -199,14 +198,9 @@ func TestShapes(t *testing.T) {
 				s.session("1", target, portalA)
 				s.inv.Sessions[0].Boot = true
 				s.standing["1"] = true
-				s.volume(s.lun("sdb", "1", 1, "w1"), stale("pv-a"))
+				s.volume(s.lun("sdb", "1", 1, "w1"), autologin("pv-a", "w1"))
 			},
-			steps: []string{
-				"Offline sdb", "Note sdb", "ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
-				"Freeze pod-pv-a", "Kill pod-pv-a", "Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
-				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "DeleteSCSI sdb", "Verify",
-				"Attest",
-			},
+			steps: []string{"Offline sdb", "DeleteSCSI sdb", "Verify", "Attest"},
 		},
 		{
 			name: "session that a record makes the host's", aim: sameClean, state: Work,
@@ -214,14 +208,9 @@ func TestShapes(t *testing.T) {
 				s.session("1", target, portalA)
 				s.inv.Records[0].Startup = "onboot"
 				s.standing["1"] = true
-				s.volume(s.lun("sdb", "1", 1, "w1"), stale("pv-a"))
+				s.volume(s.lun("sdb", "1", 1, "w1"), autologin("pv-a", "w1"))
 			},
-			steps: []string{
-				"Offline sdb", "Note sdb", "ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
-				"Freeze pod-pv-a", "Kill pod-pv-a", "Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
-				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "DeleteSCSI sdb", "Verify",
-				"Attest",
-			},
+			steps: []string{"Offline sdb", "DeleteSCSI sdb", "Verify", "Attest"},
 		},
 		{
 			name: "a unit of the session that nobody knows", aim: sameClean, state: Work,
@@ -229,14 +218,9 @@ func TestShapes(t *testing.T) {
 				s.session("1", target, portalA)
 				s.standing["1"] = true
 				s.keep(s.lun("sdc", "1", 2, "w2"))
-				s.volume(s.lun("sdb", "1", 1, "w1"), stale("pv-a"))
+				s.volume(s.lun("sdb", "1", 1, "w1"), autologin("pv-a", "w1"))
 			},
-			steps: []string{
-				"Offline sdb", "Note sdb", "ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
-				"Freeze pod-pv-a", "Kill pod-pv-a", "Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
-				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "DeleteSCSI sdb", "Verify",
-				"Attest",
-			},
+			steps: []string{"Offline sdb", "DeleteSCSI sdb", "Verify", "Attest"},
 		},
 		{
 			name: "LVM over a unit that moved and one that stays", aim: sameClean, state: Reset,

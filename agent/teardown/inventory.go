@@ -121,10 +121,10 @@ type Device struct {
 	// InFlight counts requests that the device has not answered. Below 0: it
 	// could not be read, and counts as some.
 	InFlight int
-	// Cut says that nothing reaches the storage through this device any more,
-	// for ever: a SCSI device in state offline (not transport-offline, which
-	// ends by itself), a map all of whose targets are error, an image on the rbd
-	// bus whose block device is gone.
+	// Cut says that nothing reaches the storage through this device any more: a
+	// map all of whose targets are error, an image on the rbd bus whose block
+	// device is gone, both for ever; or a SCSI device in state offline (not
+	// transport-offline, which ends by itself), until its session recovers.
 	Cut bool
 	// Lost says that an iSCSI device's session is lost: it is blocked, or has
 	// failed for as long as the session is away (transport-offline). The kernel

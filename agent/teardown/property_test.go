@@ -132,8 +132,9 @@ func TestPlansAreSafeAndEnd(t *testing.T) {
 	})
 }
 
-// In every plan all that cuts comes before all that could write back, children
-// come before parents, and Attest is the last of a plan that blocks nothing.
+// In every plan all that cuts comes before all that could write back, sessions of
+// units in use end before it, too (27), children come before parents, and Attest
+// is the last of a plan that blocks nothing.
 func TestOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawShape(t)
@@ -170,7 +171,14 @@ func TestOrder(t *testing.T) {
 			return -1
 		}
 		last := 0
+		used := s.used()
+		logout := func(session string) bool {
+			return slices.ContainsFunc(s.inv.Devices, func(d Device) bool { return d.Session == session && used[d.Number] })
+		}
 		for i, step := range p.Steps {
+			if step.Op == Logout && last > 1 && logout(step.Session) {
+				t.Errorf("%s of units in use comes late: %v", line(step), lines(p.Steps))
+			}
 			if n := phase(step); n >= 0 {
 				if n < last {
 					t.Errorf("%s after what must follow it: %v", line(step), lines(p.Steps))

@@ -47,11 +47,10 @@ func TestScenarios(t *testing.T) {
 				s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", moved: true})
 			},
 			steps: []string{
-				"Offline sdb", "Note sdb", "SetManual " + target + " " + portalA,
+				"Offline sdb", "Note sdb", "SetManual " + target + " " + portalA, "Logout session 1",
 				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
 				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
-				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "Logout session 1", "Verify",
-				"Attest",
+				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "Verify", "Attest",
 			},
 		},
 		{
@@ -89,11 +88,10 @@ func TestScenarios(t *testing.T) {
 				s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", inTree: true, identity: Identity{Target: target, LUN: 1}, moved: true})
 			},
 			steps: []string{
-				"Offline sdb", "SetManual " + target + " " + portalA,
+				"Offline sdb", "SetManual " + target + " " + portalA, "Logout session 1",
 				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~iscsi/pv-a", "Freeze pod-pv-a", "Kill pod-pv-a",
 				"Unmount pods/pod-pv-a/volumes/kubernetes.io~iscsi/pv-a",
-				"Unmount plugins/kubernetes.io/iscsi/iface-default/" + target + "-lun", "Logout session 1",
-				"Verify", "Attest",
+				"Unmount plugins/kubernetes.io/iscsi/iface-default/" + target + "-lun", "Verify", "Attest",
 			},
 		},
 		{
@@ -103,10 +101,9 @@ func TestScenarios(t *testing.T) {
 				s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", block: true, moved: true})
 			},
 			steps: []string{
-				"Offline sdb", "Note sdb", "SetManual " + target + " " + portalA, "Freeze pod-pv-a",
+				"Offline sdb", "Note sdb", "SetManual " + target + " " + portalA, "Logout session 1", "Freeze pod-pv-a",
 				"Kill pod-pv-a", "DetachLoop loop101", "Unmount plugins/kubernetes.io/csi/volumeDevices/publish/pv-a/pod-pv-a",
-				"Unmount pods/pod-pv-a/volumeDevices/kubernetes.io~csi/pv-a",
-				"Logout session 1", "Verify", "Attest",
+				"Unmount pods/pod-pv-a/volumeDevices/kubernetes.io~csi/pv-a", "Verify", "Attest",
 			},
 		},
 		{
@@ -270,11 +267,11 @@ func TestScenarios(t *testing.T) {
 			},
 			steps: []string{
 				"Offline sdb", "Offline sdc", "Note sdb", "Note dm-10",
-				"SetManual " + target + " " + portalA, "SetManual " + target + " " + portalB, "FailQueue dm-10",
+				"SetManual " + target + " " + portalA, "SetManual " + target + " " + portalB,
+				"Logout session 1", "Logout session 2", "FailQueue dm-10",
 				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
 				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
-				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "FlushMultipath dm-10",
-				"Logout session 1", "Logout session 2", "Verify", "Attest",
+				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "FlushMultipath dm-10", "Verify", "Attest",
 			},
 		},
 		{
@@ -296,18 +293,50 @@ func TestScenarios(t *testing.T) {
 			name: "34 shared session, one stale unit", aim: sameClean, state: Work,
 			shape: func(s *shape) {
 				s.session("1", target, portalA)
+				s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", moved: true, bare: true, identity: Identity{WWID: "w1"}})
+				stays := s.lun("sdc", "1", 2, "w2")
+				s.keep(stays)
+				s.standing["1"] = true
+				s.volume(stays, volumeShape{pv: "pv-b"})
+			},
+			steps: []string{"Offline sdb", "DeleteSCSI sdb", "Verify", "Attest"},
+		},
+		{
+			name: "34 shared session, one stale unit in use", aim: sameClean, state: Reset,
+			shape: func(s *shape) {
+				s.session("1", target, portalA)
 				s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", moved: true})
 				stays := s.lun("sdc", "1", 2, "w2")
 				s.keep(stays)
 				s.standing["1"] = true
 				s.volume(stays, volumeShape{pv: "pv-b"})
 			},
-			steps: []string{
-				"Offline sdb", "Note sdb", "ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
-				"Freeze pod-pv-a", "Kill pod-pv-a", "Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
-				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "DeleteSCSI sdb", "Verify",
-				"Attest",
+			why: "sdb is in use, and is cut off only until its session recovers, which serves others, too",
+		},
+		{
+			name: "34 shared session, one stale unit in use after a reset", aim: Aim{Rejoin: RejoinClean}, state: Reset,
+			shape: func(s *shape) {
+				s.session("1", target, portalA)
+				s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", moved: true})
+				stays := s.lun("sdc", "1", 2, "w2")
+				s.keep(stays)
+				s.standing["1"] = true
+				s.volume(stays, volumeShape{pv: "pv-b"})
 			},
+			why: "sdb is in use, and is cut off only until its session recovers, which serves others, too",
+		},
+		{
+			name: "34 shared session of one unit in use and one of which a part is another's", aim: sameClean, state: Reset,
+			shape: func(s *shape) { // what refuses the second leaves the session serving others
+				s.session("1", target, portalA)
+				s.session("2", target+"2", portalB)
+				s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", moved: true})
+				m := s.over(Multipath, "dm-10", "mpatha", s.lun("sdc", "1", 2, "w2"), s.lun("sdd", "2", 2, "w2"))
+				s.volume(m, volumeShape{pv: "pv-b", moved: true})
+				s.keep(s.lun("sde", "2", 3, "w3"))
+				s.standing["2"] = true
+			},
+			why: "sdb is in use, and is cut off only until its session recovers, which serves others, too",
 		},
 		{
 			name: "34 shared session, which is lost", aim: sameClean, state: Reset,
@@ -336,20 +365,14 @@ func TestScenarios(t *testing.T) {
 			name: "34 shared session, requests in flight", aim: sameClean, state: Work,
 			shape: func(s *shape) {
 				s.session("1", target, portalA)
-				s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", moved: true})
+				s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", moved: true, bare: true, identity: Identity{WWID: "w1"}})
 				s.dev("sdb").InFlight = 2
 				stays := s.lun("sdc", "1", 2, "w2")
 				s.keep(stays)
 				s.standing["1"] = true
 				s.volume(stays, volumeShape{pv: "pv-b"})
 			},
-			steps: []string{
-				"Offline sdb", "Note sdb", "Wait sdb",
-				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
-				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
-				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "DeleteSCSI sdb", "Verify",
-				"Attest",
-			},
+			steps: []string{"Offline sdb", "Wait sdb", "DeleteSCSI sdb", "Verify", "Attest"},
 		},
 		{
 			name: "35 the LUN is another unit now", aim: sameClean, state: Reset,
@@ -409,11 +432,12 @@ func TestScenarios(t *testing.T) {
 			},
 			steps: []string{
 				"Offline sdb", "Offline sdc", "Note sdb", "Note dm-10", "Note dm-11",
-				"SetManual " + target + " " + portalA, "SetManual " + target + " " + portalB, "FailQueue dm-10",
+				"SetManual " + target + " " + portalA, "SetManual " + target + " " + portalB,
+				"Logout session 1", "Logout session 2", "FailQueue dm-10",
 				"ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a", "Kill pod-pv-a",
 				"Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
 				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "CloseCrypt dm-11",
-				"FlushMultipath dm-10", "Logout session 1", "Logout session 2", "Verify", "Attest",
+				"FlushMultipath dm-10", "Verify", "Attest",
 			},
 		},
 		{

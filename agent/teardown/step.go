@@ -14,7 +14,8 @@ const (
 	// flight, the process is gone, or the kernel's client of the cluster is.
 	Wait
 	// Offline writes "offline" to the state of a SCSI device. Requests in flight
-	// are failed when the target is reached again, and not sent again.
+	// are failed when the target is reached again, and not sent again. It lasts
+	// until the session recovers: open-iscsi then sets every unit running.
 	Offline
 	// CutMap puts an error table in the place of a device-mapper map: suspend
 	// without flush or lock, dmsetup wipe_table --force --noflush --nolockfs.

@@ -32,7 +32,8 @@ func draw(items []Item, p Plan, indent string) []string {
 func TestTree(t *testing.T) {
 	s := node()
 	s.volume(multipath(s), volumeShape{pv: "pv-a", moved: true})
-	s.keep(s.lun("sdd", "1", 5, "w5"))
+	s.session("3", target+"3", portalA)
+	s.keep(s.lun("sdd", "3", 5, "w5"))
 	b := s.rbd(0, "b")
 	s.keep(b)
 	s.volume(b, volumeShape{pv: "pv-b", block: true})
@@ -40,16 +41,17 @@ func TestTree(t *testing.T) {
 	s.api.Pods = append(s.api.Pods, "p")
 	p := Make(s.inv, s.api, sameClean)
 	want := []string{
-		"session iqn.2026-03.example:array (192.0.2.50:3260, session 1) Kubernetes Rightful  [] not all that comes over it is torn down",
-		"  iscsi sdb (LUN 1) Kubernetes Stale pv-a [Offline Note DeleteSCSI] not attached to this node",
+		"session iqn.2026-03.example:array (192.0.2.50:3260, session 1) Kubernetes Stale  [SetManual Logout] all that comes over it has moved",
+		"  iscsi sdb (LUN 1) Kubernetes Stale pv-a [Offline Note] not attached to this node",
 		"    multipath dm-10 (mpatha) Kubernetes Stale pv-a [Note FlushMultipath] not attached to this node",
 		"      mount plugins/kubernetes.io/csi/csi.example/HASH/globalmount (ext4) Kubernetes Stale pv-a [Unmount] not attached to this node",
 		"      mount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount (ext4) Kubernetes Stale pv-a [ShutDown Freeze Kill Unmount] not attached to this node",
 		"      mount /data (ext4) Kubernetes Stale pv-a [Freeze Kill] not attached to this node",
-		"  iscsi sdd (LUN 5) Nobody Unclaimed  [] no volume is known for it, and nothing uses it",
-		"session iqn.2026-03.example:array (198.51.100.50:3260, session 2) Kubernetes Stale  [Logout] all that comes over it has moved",
+		"session iqn.2026-03.example:array (198.51.100.50:3260, session 2) Kubernetes Stale  [SetManual Logout] all that comes over it has moved",
 		"  iscsi sdc (LUN 1) Kubernetes Stale pv-a [Offline] not attached to this node",
 		"    multipath dm-10 (mpatha) again Kubernetes Stale pv-a [Note FlushMultipath] not attached to this node",
+		"session iqn.2026-03.example:array3 (192.0.2.50:3260, session 3) Nobody Unclaimed  [] no volume is known for it",
+		"  iscsi sdd (LUN 5) Nobody Unclaimed  [] no volume is known for it, and nothing uses it",
 		"mount pods/p/volumes/kubernetes.io~nfs/pv-n (nfs4) Kubernetes Rightful pv-n [] used by a pod of this node",
 		"disk sda (local-1) Host Unclaimed  [] sda is a disk of the host",
 		"  partition sda1 () Host Unclaimed  [] sda is a disk of the host",

@@ -15,6 +15,7 @@ import (
 type world struct {
 	*shape
 	faults []string
+	dirty  map[Number]bool // devices that were in use when it began, and all below them
 }
 
 func (w *world) fault(format string, args ...any) {
@@ -31,10 +32,12 @@ func (w *world) find(n Number) (Device, bool) {
 	return Device{}, false
 }
 
-// dead reports whether nothing that is written to n reaches the storage.
+// dead reports whether nothing that is written to n reaches the storage, now or
+// ever: when a session recovers, open-iscsi sets all its units running again, and
+// only what was never in use has nothing to write then.
 func (w *world) dead(n Number) bool {
 	d, ok := w.find(n)
-	if !ok || d.Cut || w.forgets && isMap(d.Kind) && len(d.Slaves) == 0 {
+	if !ok || d.Cut && !(d.Kind == ISCSI && w.dirty[n]) || w.forgets && isMap(d.Kind) && len(d.Slaves) == 0 {
 		return true
 	}
 	for _, slave := range d.Slaves {
@@ -294,7 +297,33 @@ func (s *shape) copy() *world {
 	c.inv.Sessions, c.inv.Records = slices.Clone(s.inv.Sessions), slices.Clone(s.inv.Records)
 	c.inv.Pods, c.inv.Processes = slices.Clone(s.inv.Pods), slices.Clone(s.inv.Processes)
 	c.inv.Namespaces, c.inv.Clients = slices.Clone(s.inv.Namespaces), slices.Clone(s.inv.Clients)
-	return &world{shape: &c}
+	return &world{shape: &c, dirty: c.used()}
+}
+
+// used returns the devices that are mounted or open, and all that lie below them.
+func (s *shape) used() map[Number]bool {
+	w := &world{shape: s}
+	used := map[Number]bool{}
+	var mark func(Number)
+	mark = func(n Number) {
+		used[n] = true
+		if d, ok := w.find(n); ok {
+			for _, slave := range d.Slaves {
+				mark(slave)
+			}
+		}
+	}
+	for _, m := range s.inv.Mounts {
+		mark(w.on(m))
+	}
+	for _, p := range s.inv.Processes {
+		for _, n := range p.Opens {
+			if p.Name != "multipathd" { // which writes nothing
+				mark(n)
+			}
+		}
+	}
+	return used
 }
 
 // reporter is *testing.T or *rapid.T.

@@ -37,7 +37,7 @@ func TestPlanOfAHost(t *testing.T) {
 		state  teardown.State
 		ops    []string
 	}{
-		{"multipath, moved", multipathFixture, trident, false, teardown.Work, ops("Offline Note SetManual FailQueue ShutDown Unmount RemoveMap FlushMultipath Logout Logout Verify Attest")},
+		{"multipath, moved", multipathFixture, trident, false, teardown.Work, ops("Offline Note SetManual Logout Logout FailQueue ShutDown Unmount RemoveMap FlushMultipath Verify Attest")},
 		{"multipath, attached", multipathFixture, trident, true, teardown.Clean, ops("Attest")},
 		{"LUKS on rbd, moved", luksFixture, ceph, false, teardown.Work, ops("CutMap Note ShutDown Unmount CloseCrypt UnmapRBD Verify Attest")},
 		{"LUKS on rbd, attached", luksFixture, ceph, true, teardown.Clean, ops("Attest")},
