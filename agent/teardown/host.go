@@ -19,6 +19,7 @@ type host struct {
 	namespace map[uint64]Namespace
 	mount     map[int]Mount
 	names     map[string]Number // of devices, and of maps below "mapper/"
+	known     *volumes
 	stacks    []*stack
 	stackOf   map[Number]*stack
 }
@@ -56,6 +57,7 @@ func newHost(inv Inventory, api Attachments, aim Aim) *host {
 		h.mount[m.ID] = m
 	}
 	h.checkTwins()
+	h.checkRoots()
 	h.findStacks()
 	return h
 }

@@ -102,6 +102,16 @@ func TestReadFailsClosed(t *testing.T) {
 		{"a process outside of the PID namespace", func(tr tree) {
 			tr["sys/fs/cgroup/kubepods/pod"+podUID+"/cgroup.procs"] = "0\n"
 		}, "/sys/fs/cgroup/kubepods/pod" + podUID, "cannot be named", teardown.Number{}},
+		{"open files that cannot be listed", func(tr tree) {
+			tr.process(400, "writer", hostSpace, "")
+			delete(tr, "proc/400/fd/")
+			tr["proc/400/fd"] = link("fd")
+		}, "open files of process 400", "too many levels", teardown.Number{}},
+		{"an open file that cannot be told", func(tr tree) {
+			tr.process(400, "writer", hostSpace, "")
+			tr["proc/400/fd/4"] = link("/" + strings.Repeat("x", 300))
+		}, "open files of process 400", "file name too long", teardown.Number{}},
+		{"no directory of the kubelet", func(tr tree) { delete(tr, "var/lib/kubelet/pods/") }, "the kubelet's directories", "none is at /var/lib/kubelet (agent.kubeletRoots)", teardown.Number{}},
 		{"no cgroups", func(tr tree) { delete(tr, "sys/fs/cgroup/"); delete(tr, "sys/fs/cgroup/cgroup.x") }, "/sys/fs/cgroup", "no such file", teardown.Number{}},
 	}
 	for _, tt := range tests {

@@ -70,6 +70,9 @@ func readFiles(r filesRequest) (filesAnswer, error) {
 			roots = append(roots, dir)
 		}
 	}
+	if !slices.ContainsFunc(roots, func(dir string) bool { _, err := os.Stat(prefix + dir); return !errors.Is(err, os.ErrNotExist) }) {
+		g.note("the kubelet's directories", fmt.Errorf("none is at %s (agent.kubeletRoots)", strings.Join(r.Kubelet, ", ")))
+	}
 	for _, p := range r.Patterns {
 		below, ok := strings.CutPrefix(p, "{kubelet}")
 		if !ok {
