@@ -26,8 +26,11 @@ func rotateKeyCommand() *cobra.Command {
 		Short: "Give this agent a new key, without a gap",
 		Long: "Makes a new key for this agent's conversation with the others and publishes its fingerprint.\n" +
 			"The others learn it from the API; until all of them have, each is shown the key that it knows.\n" +
-			"Every boot has a new key anyway. If a key was stolen, delete the NodeGuard instead: the thief's\n" +
-			"is then nobody's at once, and the agent makes a new one by itself.\n" +
+			"The old key is forgotten a minute after the last of them has needed it. A node that has lost\n" +
+			"the API cannot be told: the old key is kept while it calls, and for an hour after.\n" +
+			"Every boot has a new key anyway. If a key was stolen, delete the NodeGuard instead: the agent\n" +
+			"makes a new one by itself, and the thief's is nobody's to all nodes that hear from the API. One\n" +
+			"that does not trusts the thief's until it does, whether this agent has forgotten it or not.\n" +
 			"Exit code: 0 every neighbour that answers knows the new key; 1 not all of them do, 3 it cannot be told.",
 		Example: "  picket-agent rotate-key\n" +
 			"  picket-agent rotate-key --check    # who knows the newest key?",

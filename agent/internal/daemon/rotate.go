@@ -15,10 +15,16 @@ import (
 const (
 	// retireEvery is how often is looked at whether the old keys may go.
 	retireEvery = time.Second
-	// retireAfter is how long they are kept once all neighbours know the new one:
-	// for nodes that only ask this one as a witness, and hear of it from the
-	// controller at the same time.
+	// retireAfter is how long nobody may have needed them: the API tells all nodes
+	// at about the same time, and the slowest of them has this much more.
 	retireAfter = time.Minute
+	// remindAfter is how long the API has told of a key before a node that calls
+	// under an old one is more than slow.
+	remindAfter = 10 * time.Minute
+	// keepLongest is how long old keys are kept for those of whom is not known
+	// whether they need them: nodes that are away, and askers who prove nothing. It
+	// is also how often is said who needs them.
+	keepLongest = time.Hour
 )
 
 // RotateKey answers `picket-agent rotate-key`.
@@ -30,7 +36,8 @@ func (a *admin) RotateKey(_ context.Context, req *peerv1.RotateKeyRequest) (*pee
 	}
 	keys := a.d.identity.Fingerprints()
 	r := &peerv1.RotateKeyReply{Fingerprint: keys[0], Old: keys[1:]}
-	r.WaitsFor, r.Away = a.d.uninformed()
+	who := a.d.pinning()
+	r.WaitsFor, r.Away = who.waits, who.away
 	return r, nil
 }
 
@@ -60,64 +67,81 @@ func (d *Daemon) revoked() {
 	}
 }
 
-// uninformed returns the neighbours that do not know the newest key: those that
-// answer under an old one, and those that do not answer at all.
-func (d *Daemon) uninformed() (waits, away []string) {
-	s := d.spec.Load()
-	if s == nil {
-		return nil, nil
-	}
-	newest, now := d.identity.Fingerprint(), clock.Now()
-	for _, n := range s.Neighbours {
-		at, answered := d.client.Answered(n.Node)
-		switch {
-		case !answered || at.Age(now) > d.profile().LostAfter():
-			away = append(away, n.Node)
-		case d.client.Accepted(n.Node) != newest:
-			waits = append(waits, n.Node)
-		}
-	}
-	return waits, away
-}
-
 // retireKeys forgets old keys once nobody needs them, until ctx ends.
+//
+// An old key is never in the way. It lets nobody in: what a key is good for is
+// decided by the pins of the other nodes, and they change when the API tells them. A
+// thief of it has lost every node that was told, and keeps those that were not,
+// whether this agent has the key still or no more; so what revokes a key is the
+// NodeGuard and not this. Who is harmed by haste is a node without the API, which
+// knows only the old key, is refused, gets no roll, and resets. Nodes that prove who
+// they are keep it as long as they call under it, and others, who might be anybody,
+// for an hour. There are never more than a handful.
 func (d *Daemon) retireKeys(ctx context.Context) {
 	var r retirement
 	again(ctx, retireEvery, func() time.Duration {
 		keys := d.identity.Fingerprints()
-		waits, away := d.uninformed()
-		spec := d.spec.Load()
-		if spec == nil || len(keys) == 1 || !r.due(keys[0], len(waits), len(spec.Neighbours)-len(waits)-len(away), clock.Now()) {
+		if d.spec.Load() == nil || len(keys) == 1 {
+			return retireEvery
+		}
+		who, now := d.pinning(), clock.Now()
+		due := r.due(keys[0], who, now)
+		if r.remind(who, now) {
+			d.log.Warn("an old key is kept: nodes call this one under it that have not been told of the new one",
+				"nodes", who.waits, "key", keys[0], "old", keys[1:], "do", "see why these nodes hear nothing from the API")
+		}
+		if !due {
 			return retireEvery
 		}
 		if err := d.identity.Retire(keys[0]); err != nil {
 			d.log.Warn("the old keys stay", "err", err)
 			return retireAfter
 		}
-		d.log.Info("the old keys are forgotten: the neighbours know the new one", "key", keys[0], "old", keys[1:])
+		if who.asked {
+			d.log.Warn("the old keys are forgotten, though somebody asks for statements under one still", "key", keys[0], "old", keys[1:],
+				"do", "nothing, unless a node logs that it has refused this one's key: see then why it hears nothing from the API")
+			return retireEvery
+		}
+		d.log.Info("the old keys are forgotten: nobody needs them", "key", keys[0], "old", keys[1:])
 		return retireEvery
 	})
 }
 
 // A retirement decides when old keys may go.
 type retirement struct {
-	newest string
-	since  timing.Instant // since when nobody waits for that key; zero: somebody does
+	newest   string
+	told     timing.Instant // since when somebody knows that key: the API has told of it
+	quiet    timing.Instant // since when nobody needs another one; zero: somebody does
+	reminded timing.Instant // when was last said who does
 }
 
-// due reports whether the newest key is known by some neighbour, and no other one
-// has waited for it for long enough. One that is away for so long learns it from
-// the API when it is back; but while nobody shows that the API has told of it, all
+// due reports whether the newest key is known to somebody, and nobody has needed
+// another one for long enough. While nobody shows that the API has told of it, all
 // may need the old one.
-func (r *retirement) due(newest string, waits, informed int, now timing.Instant) bool {
-	if waits > 0 || informed == 0 || newest != r.newest {
+func (r *retirement) due(newest string, who pinning, now timing.Instant) bool {
+	if newest != r.newest {
 		*r = retirement{newest: newest}
 	}
-	if waits > 0 || informed == 0 {
+	if who.informed && r.told.IsZero() {
+		r.told = now
+	}
+	asked := who.asked && r.told.Elapsed(now) < keepLongest
+	if !who.informed || len(who.waits) > 0 || who.owed || asked {
+		r.quiet = timing.Instant{}
 		return false
 	}
-	if r.since.IsZero() {
-		r.since = now
+	if r.quiet.IsZero() {
+		r.quiet = now
 	}
-	return r.since.Elapsed(now) >= retireAfter
+	return r.quiet.Elapsed(now) >= retireAfter
+}
+
+// remind reports whether it is to be said now who still needs an old key.
+func (r *retirement) remind(who pinning, now timing.Instant) bool {
+	late := len(who.waits) > 0 && !r.told.IsZero() && r.told.Elapsed(now) >= remindAfter
+	if !late || !r.reminded.IsZero() && r.reminded.Elapsed(now) < keepLongest {
+		return false
+	}
+	r.reminded = now
+	return true
 }
