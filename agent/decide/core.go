@@ -214,12 +214,12 @@ func (c *Core) verdict() (v Verdict) {
 		Memory: Memory{Roll: c.memory, Promise: c.enforced()},
 		Relay:  c.relay(),
 		Via:    c.via,
-		Done:   c.done(),
 	}
 	if v.Hold != c.last.Hold || v.Timeout != c.last.Timeout {
 		c.order++
 		v.Order = c.order
 	}
+	v.Done = c.done() // what is asked for only now is not done
 	v.Status = c.status(phase, reason, message)
 	v.Ask, v.Wake = c.schedule()
 	v.Notes = c.notes

@@ -2,6 +2,7 @@ package decide
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	"github.com/picket-dev/picket/proto/timing"
@@ -218,7 +219,8 @@ func (c *Core) unfit() (Reason, string) {
 	case c.spec == nil && !c.inUse.Armed:
 		return ReasonNoGuard, "the controller has not spoken yet: is picket-controller running?"
 	case c.spec != nil && c.spec.Unarmed != "":
-		return Reason(c.spec.Unarmed), cmp.Or(c.spec.Because, "the controller says so")
+		word, more, _ := strings.Cut(c.spec.Unarmed, ": ")
+		return Reason(word), cmp.Or(c.spec.Because, more, "the controller says so")
 	case c.pruned != "":
 		return ReasonPruned, "the API server drops status field " + c.pruned + ": update Picket's CRDs"
 	case !c.holder || !c.held.Device.Usable && c.held.Err == "":

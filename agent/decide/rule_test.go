@@ -377,6 +377,24 @@ func TestA11_FailedArmingWaitsBeforeItArmsAgain(t *testing.T) {
 	s.obey().phase(decide.Armed).promised(promise())
 }
 
+// The controller's word for why a node must not be armed may be one that this
+// agent does not know, with something for people behind it.
+func TestA12_TheControllersWordMayBeUnknown(t *testing.T) {
+	for said, want := range map[string][2]string{
+		"Excluded": {"Excluded", "the controller says so"},
+		"SharedBoot: node n3 names the same boot ID": {"SharedBoot", "node n3 names the same boot ID"},
+		"Strange: a: b": {"Strange", "a: b"},
+	} {
+		p := spec()
+		p.Unarmed = said
+		s := armed(t).step(decide.Guided{Spec: p}).phase(decide.Leaving).reason(decide.Reason(want[0]))
+		if s.v.Message != want[1] {
+			t.Errorf("%q: %q, want %q", said, s.v.Message, want[1])
+		}
+		s.publish().after(5 * ms).api().phase(decide.Unarmed).reason(decide.Reason(want[0])).uses(timing.Promise{})
+	}
+}
+
 // What is missing keeps a node from arming, with a reason, and nothing resets it.
 func TestA12_UnfitNodesStayUnarmedAndSayWhy(t *testing.T) {
 	for _, test := range []struct {
@@ -476,6 +494,26 @@ func TestA13_StopUnarmsByTheHandshakeAndThenIsDone(t *testing.T) {
 		if !s.obey().v.Done {
 			t.Fatal("not done after the holder let go")
 		}
+	}
+}
+
+// An uninstall first has all nodes become unarmed, and then has them leave: a node
+// that pets freely by then stops its device, and asks nobody for it.
+func TestA13_ObservedFirstAndThenUninstalled(t *testing.T) {
+	told := func(word string) decide.Guided {
+		p := spec()
+		p.Unarmed = word
+		return decide.Guided{Spec: p}
+	}
+	s := armed(t).step(told("Observe")).phase(decide.Leaving)
+	s.publish().after(5 * ms).api().phase(decide.Unarmed).reason("Observe").hold(decide.HoldFree).obey()
+	s.after(60 * sec).step(told("Uninstall")).phase(decide.Unarmed).reason("Uninstall").hold(decide.HoldFree)
+	s.step(decide.Stop{Uninstall: true}).phase(decide.Unarmed).hold(decide.HoldIdle)
+	if s.v.Done {
+		t.Fatal("done before the holder stopped its device")
+	}
+	if !s.obey().v.Done {
+		t.Fatal("not done after the holder stopped its device")
 	}
 }
 
