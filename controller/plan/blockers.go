@@ -44,11 +44,17 @@ func (p *step) forbids(f *Fence) []string {
 	if p.w.Nodes[f.Status.Node].Excluded {
 		why = append(why, "Excluded: the node carries an exclude label")
 	}
+	if twin := p.twin(f.Status.Node, f.Status.Boot); twin != "" {
+		why = append(why, fmt.Sprintf("SharedBoot: boot %s is also node %s's, which would be reset, too: %s", f.Status.Boot, twin, oneBoot))
+	}
 	if s := p.storm(f); s != "" {
 		why = append(why, s)
 	}
 	return why
 }
+
+// oneBoot says what a person can do about a boot that two nodes name.
+const oneBoot = "reboot the one that is a clone or that lies, or delete its Node"
 
 // storm applies the storm guard to the Roll that this step is about to write:
 // it says why one more node may not be withheld now, or nothing.

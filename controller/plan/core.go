@@ -146,6 +146,7 @@ type step struct {
 	overNow   map[string]timing.Instant // over, and stray, as they should become
 	strayNow  strays
 	witnessed []Peer // what witnesses returned
+	dismissed bool   // an uninstall runs, and nobody needs anybody any more
 }
 
 func (p *step) do(a Action) { p.actions = append(p.actions, a) }

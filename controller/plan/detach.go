@@ -167,7 +167,7 @@ func (p *step) welcome(t *trial, m *member) bool {
 		t.back = p.now
 	}
 	until := t.back.Add(2 * p.w.Policy.Profile.LostAfter())
-	if !m.verdict.lost || p.unarmed(&m.Node) != "" || until.Passed(p.now) {
+	if !m.verdict.lost || p.unarmed(m) != "" || until.Passed(p.now) {
 		return true
 	}
 	p.wakeAt(until)

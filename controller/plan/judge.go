@@ -120,11 +120,14 @@ func (p *step) suspect() {
 		switch v := &m.verdict; {
 		case v.lost && armed:
 			p.makeFence(m.Name, C1, PeersLost, fmt.Sprintf("reported lost by %v", v.accuse))
+		case silent && armed:
+			p.makeFence(m.Name, C2, KubeletSilent, fmt.Sprintf("kubelet NotReady for %v", m.NotReadyFor))
+		case m.twin != "":
+			p.event(m.Name, true, C9, "NotFenced",
+				"node %s names the same boot ID: neither of the two is armed or can be fenced, even if it dies; %s", m.twin, oneBoot)
 		case v.lost:
 			p.event(m.Name, true, C9, "NotFenced",
 				"reported lost by %v, but it is not armed: to fence it, make a NodeFence with spec.proof once you know that it is off", v.accuse)
-		case silent && armed:
-			p.makeFence(m.Name, C2, KubeletSilent, fmt.Sprintf("kubelet NotReady for %v", m.NotReadyFor))
 		default:
 			p.hush(m.Name, "NotFenced", string(PeersLost), string(KubeletSilent))
 		}

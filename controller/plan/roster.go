@@ -15,6 +15,7 @@ type member struct {
 	guarded  bool     // there is one
 	accusers []string // agents that report it lost, sorted
 	verdict  verdict
+	twin     string // another node that names a boot which this one names; empty: none
 }
 
 // answers reports whether the guard speaks for the node's present boot.
@@ -43,6 +44,9 @@ type roster struct {
 	seats      []topology.Node
 	neighbours [][]int // by index: whom each watches, sorted
 	watchers   [][]int // by index: who watches it, sorted
+
+	claims  map[string]claim // boot → who names it
+	renamed bool             // some node names another boot than when that was found out
 }
 
 // member returns the node of that name, or nil if there is none.
@@ -59,6 +63,9 @@ func (r *roster) call(w *World) {
 		r.enrol(w.Nodes)
 		r.answer(w)
 	}
+	if r.renamed {
+		r.compareBoots()
+	}
 }
 
 // answer reports whether the members are the world's nodes, in the seats that
@@ -70,8 +77,10 @@ func (r *roster) answer(w *World) bool {
 		if !ok || n.seat() != r.seats[i] {
 			return false
 		}
+		node, guard := m.Boot, m.guard.Status.Boot
 		m.Node = n
 		m.guard, m.guarded = w.Guards[m.Name]
+		r.renamed = r.renamed || node != m.Boot || guard != m.guard.Status.Boot
 		m.accusers, m.verdict = m.accusers[:0], verdict{}
 	}
 	return len(r.members) == len(w.Nodes)
@@ -79,7 +88,9 @@ func (r *roster) answer(w *World) bool {
 
 // enrol makes the roster of these nodes.
 func (r *roster) enrol(nodes map[string]Node) {
-	*r = roster{members: make([]member, len(nodes)), place: make(map[string]int, len(nodes))}
+	*r = roster{
+		members: make([]member, len(nodes)), place: make(map[string]int, len(nodes)), claims: make(map[string]claim, len(nodes)),
+	}
 	for i, name := range slices.Sorted(maps.Keys(nodes)) {
 		n := nodes[name]
 		r.members[i].Name = name

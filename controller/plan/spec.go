@@ -20,6 +20,7 @@ func (p *step) guards() {
 	p.next.PollEvery = time.Duration(size) * pollShare
 	probeEvery := max(2*p.w.Policy.Profile.RollInterval, time.Duration(size)*probeShare)
 	witnesses := p.witnesses()
+	p.dismissed = p.w.Policy.Uninstall && !p.needed()
 	left := len(p.w.Guards)
 	for i := range p.members {
 		m := &p.members[i]
@@ -29,7 +30,7 @@ func (p *step) guards() {
 		have := &m.guard.Spec
 		want := GuardSpec{
 			NodeUID: m.UID, Profile: p.w.Policy.Profile, ProbeEvery: probeEvery, Watchdog: p.w.Policy.Watchdog,
-			Unarmed: p.unarmed(&m.Node), FencedBoot: p.fencedBoot(m.Name), Place: m.Place,
+			Unarmed: p.unarmed(m), FencedBoot: p.fencedBoot(m.Name), Place: m.Place,
 		}
 		want.RejoinClean = want.FencedBoot != "" && p.w.Policy.RejoinClean
 		if m.guarded && want.sameTerms(have) && p.arePeers(p.neighbours[i], have.Neighbours) &&
@@ -100,19 +101,37 @@ func (p *step) witnesses() []Peer {
 	return peers
 }
 
-// unarmed says why a node must stay unarmed, or nothing.
-func (p *step) unarmed(n *Node) string {
+// unarmed says why a node must stay unarmed, or nothing: a word, and what else
+// there is to say behind a colon.
+func (p *step) unarmed(m *member) string {
 	switch {
-	case p.w.Policy.Uninstall:
+	case p.dismissed:
 		return "Uninstall"
-	case p.w.Policy.Observe:
+	case p.w.Policy.Observe || p.w.Policy.Uninstall:
 		return "Observe"
-	case n.Excluded:
+	case m.Excluded:
 		return "Excluded"
+	case m.twin != "":
+		return "SharedBoot: node " + m.twin + " names the same boot ID"
 	case len(p.w.Nodes) < 3 && !p.w.Policy.AcceptTwoNodes:
 		return "TooFewNodes"
 	}
 	return ""
+}
+
+// needed reports whether some boot may still live by what the other agents say, or
+// some fence needs their acknowledgements: then all agents become unarmed under an
+// uninstall, but none leaves yet (A13). A node that is off and was never fenced
+// counts until its Node is deleted.
+func (p *step) needed() bool {
+	for name, g := range p.w.Guards {
+		f := p.open[name]
+		matters := p.member(name) != nil || f != nil && f.Status.Phase == Withheld
+		if matters && (g.Status.Promise.Armed || g.Status.Gated) && !p.provenDead(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // powerOfTwo returns the smallest power of two that is at least n: paces then

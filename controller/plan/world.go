@@ -33,7 +33,7 @@ type Roll struct {
 // Policy is the FencingPolicy, with its defaults filled in.
 type Policy struct {
 	Observe         bool
-	Uninstall       bool   // with Observe: agents take everything off their hosts
+	Uninstall       bool   // with Observe: agents take everything off their hosts, once none is armed
 	Paused          string // why new fences are paused; empty: they are not
 	Profile         timing.Profile
 	MaxWithheld     int // percent of the nodes
@@ -118,6 +118,7 @@ type GuardStatus struct {
 	Addresses                   []string
 	Fingerprint                 string
 	Promise                     timing.Promise
+	Gated                       bool // by its phase, whatever it promises: the boot may live by rolls
 	Verified                    bool
 	History                     string
 	Serial                      int64

@@ -17,7 +17,7 @@ func TestGuardOf(t *testing.T) {
 	promise := timing.Promise{Armed: true, RollLife: 5 * time.Second, PetDelay: time.Second, Timeout: 10 * time.Second, Kappa: 1020}
 	full := v1alpha1.NodeGuardStatus{
 		Writes: 3, BootID: "boot", MachineID: "machine", SystemUUID: "system",
-		Addresses: []string{"10.0.0.1:1"}, Fingerprint: "ff", Promise: v1alpha1.PromiseOf(promise),
+		Addresses: []string{"10.0.0.1:1"}, Fingerprint: "ff", Phase: "Armed", Promise: v1alpha1.PromiseOf(promise),
 		Watchdog: v1alpha1.Watchdog{Verified: true},
 		Acked:    v1alpha1.Acked{History: "h", Serial: 4, Fences: []string{"f.1"}, Streak: 6},
 		Refutes:  "f.2", Lost: []string{"b"}, Storage: v1alpha1.Storage{State: "Clean"},
@@ -37,10 +37,12 @@ func TestGuardOf(t *testing.T) {
 	}
 	want := plan.GuardStatus{
 		Writes: 3, Boot: "boot", MachineID: "machine", SystemUUID: "system",
-		Addresses: []string{"10.0.0.1:1"}, Fingerprint: "ff", Promise: promise, Verified: true,
+		Addresses: []string{"10.0.0.1:1"}, Fingerprint: "ff", Promise: promise, Gated: true, Verified: true,
 		History: "h", Serial: 4, Fences: []string{"f.1"}, Streak: 6, Refutes: "f.2", Lost: []string{"b"},
 		PeersLost: true, HistoryBroken: "serial 3 after 4", Clean: true,
 	}
+	leaving, unarmed := quiet, quiet
+	leaving.Phase, unarmed.Phase = "Leaving", "Unarmed"
 	wantVoid := want
 	wantVoid.Promise = timing.Promise{}
 	for name, test := range map[string]struct {
@@ -50,6 +52,8 @@ func TestGuardOf(t *testing.T) {
 		"everything":                            {full, want},
 		"C9: a void promise counts as unarmed":  {void, wantVoid},
 		"an unarmed node promises nothing else": {quiet, plan.GuardStatus{}},
+		"A13: unarmed":                          {unarmed, plan.GuardStatus{}},
+		"A13: unarmed by its word, and not yet": {leaving, plan.GuardStatus{Gated: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := guardOf(&v1alpha1.NodeGuard{
