@@ -18,7 +18,8 @@ type claim struct {
 // claim finds the volumes of each stack: by where its members are mounted, and
 // by what metadata and the API say of a volume's device.
 func (h *host) claim() {
-	vs := h.findVolumes()
+	h.known = h.findVolumes()
+	vs := h.known
 	for _, s := range h.stacks {
 		named, denied := h.claimsByIdentity(s)
 		for _, c := range named {

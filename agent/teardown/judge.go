@@ -51,7 +51,6 @@ func (h *host) judge() {
 		h.judgeMounts(s)
 		h.judgePods(s)
 	}
-	h.judgeSessions()
 }
 
 // block notes why the stack can be neither left as it is nor torn down.

@@ -57,7 +57,7 @@ func drawVolume(t *rapid.T, s *shape, i int) {
 		}
 		return paths
 	}
-	kind := rapid.SampledFrom([]string{"shared", "own", "multipath", "luks", "rbd", "luks on rbd", "back", "back with LVM", "local"}).Draw(t, "kind")
+	kind := rapid.SampledFrom([]string{"shared", "own", "multipath", "luks", "rbd", "luks on rbd", "back", "back with LVM", "local", "no session", "no units"}).Draw(t, "kind")
 	switch kind {
 	case "shared":
 		top = s.lun(name("sd"), "1", uint64(i+1), name("w"))
@@ -81,6 +81,15 @@ func drawVolume(t *rapid.T, s *shape, i int) {
 		v.bare, v.identity = true, Identity{WWID: name("w")}
 		if kind == "back with LVM" {
 			s.over(LogicalVolume, name("dm-5"), name("guest"), top)
+		}
+	case "no session", "no units":
+		v.bare, v.identity = true, Identity{Target: "iqn.2026-03.example:" + name("t"), LUN: 1}
+		s.session(fmt.Sprint(10+2*i), v.identity.Target, portalB)
+		if kind == "no session" {
+			s.inv.Sessions = s.inv.Sessions[:sessions]
+		}
+		if !v.moved {
+			s.wanted[v.identity.Target] = true
 		}
 	case "local":
 		top = num(253, 20+uint32(i))

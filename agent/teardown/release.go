@@ -17,6 +17,7 @@ func (h *host) steps() []Step {
 			}
 		}
 	}
+	h.judgeSessions()
 	each(h.cut)
 	each(h.settle)
 	each(h.note)
@@ -130,7 +131,7 @@ func (h *host) release(s *stack) []Step {
 				steps = append(steps, st)
 			}
 		case ISCSI:
-			if h.exclusive(h.session[d.Session]) == nil {
+			if h.shared(d) {
 				steps = append(steps, s.step(DeleteSCSI, "only this unit has moved: the session serves others, and stays").on(d))
 			}
 		case NBD:
@@ -141,7 +142,9 @@ func (h *host) release(s *stack) []Step {
 				continue // it cannot be left alone, either
 			}
 			st := s.step(Disconnect, "nothing uses the subsystem").on(d)
-			if st.NQN = d.NQN; first {
+			st.NQN = d.NQN
+			st.Units = units(h.Devices, func(other Device) bool { return other.Kind == NVMeFabric && other.NQN == d.NQN })
+			if first {
 				steps = append(steps, st)
 			}
 		case KindUnknown, Disk, MD, DRBD, Other, Partition, Multipath, Crypt, LogicalVolume, Linear, Loop:

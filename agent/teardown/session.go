@@ -4,52 +4,47 @@ import (
 	"slices"
 )
 
-// setManual keeps open-iscsi from logging in again to targets all of whose
-// units have moved. It comes before the logout: an agent that dies between the
-// two must not leave a session to come back.
-func (h *host) setManual() []Step {
-	var steps []Step
-	for _, r := range h.Records {
-		if r.Startup != "automatic" {
-			continue
-		}
-		var served []*stack
-		shared := false
-		for _, session := range h.Sessions {
-			if session.Target == r.Target {
-				own := h.exclusive(session)
-				served, shared = append(served, own...), shared || own == nil
-			}
-		}
-		if len(served) > 0 && !shared {
-			st := served[0].step(SetManual, "its record would log in again, and bring the moved volume's device back")
-			st.Target, st.Portal, st.Interface = r.Target, r.Portal, r.Interface
-			steps = append(steps, st)
-		}
+// exclusive returns the stacks that the session serves, and whether all of them
+// are torn down, and nothing else that is known of it wants it. One that serves
+// none is so where only volumes that have moved come from its target: their units
+// are on their way.
+func (h *host) exclusive(session Session) (served []*stack, ok bool) {
+	moved, stays := h.volumesOf(session.Target)
+	if _, there := h.session[session.ID]; !there || session.Boot || len(session.Others) > 0 || stays || h.bootsFrom(session.Target) {
+		return nil, false
 	}
-	return steps
-}
-
-// exclusive returns the stacks that the session serves, if all of them are torn
-// down, and nothing else that is known of it wants it.
-func (h *host) exclusive(session Session) []*stack {
-	if _, ok := h.session[session.ID]; !ok || session.Boot || len(session.Others) > 0 || slices.ContainsFunc(h.Records, func(r Record) bool {
-		return r.Target == session.Target && r.Startup != "automatic" && r.Startup != "manual"
-	}) {
-		return nil
-	}
-	var served []*stack
 	for _, d := range h.Devices {
 		if d.Kind != ISCSI || d.Session != session.ID {
 			continue
 		}
 		s := h.stackOf[d.Number]
 		if !s.clears() {
-			return nil
+			return nil, false
 		}
 		served = append(served, s)
 	}
-	return served
+	return served, len(served) > 0 || len(moved) > 0
+}
+
+// shared reports whether the device's session has to stay.
+func (h *host) shared(d Device) bool {
+	_, alone := h.exclusive(h.session[d.Session])
+	return !alone
+}
+
+// sessionStep returns a step about a target, for the stacks that its sessions
+// serve or, where they serve none, for a volume that comes from it.
+func (h *host) sessionStep(op Op, target string, served []*stack, why string) Step {
+	st := Step{Op: op, Bound: op.bound(), Why: why, Target: target}
+	for _, s := range served {
+		s.planned = true
+	}
+	if len(served) > 0 {
+		st.Volume = served[0].moved()
+	} else if moved, _ := h.volumesOf(target); len(moved) > 0 {
+		st.Volume = moved[0].name()
+	}
+	return st
 }
 
 // judgeSessions refuses what only the end of its session would cut off, where the
@@ -62,7 +57,7 @@ func (h *host) judgeSessions() {
 		for _, s := range h.stacks {
 			for _, d := range h.leaves(s) {
 				lost := d.Lost && !d.Cut
-				if !s.clears() || d.Kind != ISCSI || !lost && !s.used() || h.exclusive(h.session[d.Session]) != nil {
+				if !s.clears() || d.Kind != ISCSI || !lost && !s.used() || !h.shared(d) {
 					continue
 				}
 				s.uncut, again = s.used(), true
@@ -80,34 +75,45 @@ func (h *host) judgeSessions() {
 // use, since open-iscsi sets every unit running again when a session recovers,
 // and what is dirty must not be written then; those with requests in flight,
 // which end with the session and which an unmount would wait for; and those that
-// are lost, whose units nothing else cuts off. The others end once nothing is
-// left above them.
+// are lost, whose units nothing else cuts off. First of all end those without
+// units, while there are others to tell whose they are. The rest end once nothing
+// is left above them.
 func (h *host) logout(early bool) []Step {
 	var steps []Step
-	for _, session := range h.Sessions {
-		served := h.exclusive(session)
-		if served == nil || h.urgent(session.ID) != early {
+	for _, session := range slices.SortedStableFunc(slices.Values(h.Sessions), func(a, b Session) int { return h.filled(a) - h.filled(b) }) {
+		served, alone := h.exclusive(session)
+		if !alone || h.urgent(session) != early {
 			continue
 		}
 		why := "nothing else uses the session"
-		if early {
+		switch {
+		case len(served) == 0:
+			why = "its units are on their way, and have moved"
+		case early:
 			why = "only its end cuts for good: recovered, it would set its units running again; nothing else uses it"
 		}
-		st := served[0].step(Logout, why)
-		for _, s := range served {
-			s.planned = true
-		}
-		st.Session, st.Target, st.Portal = session.ID, session.Target, session.Portal
+		st := h.sessionStep(Logout, session.Target, served, why)
+		st.Session, st.Portal = session.ID, session.Portal
+		st.Units = units(h.Devices, func(d Device) bool { return d.Kind == ISCSI && d.Session == session.ID })
 		steps = append(steps, st)
 	}
 	return steps
 }
 
+// filled returns 1 for a session that has units, 0 for others.
+func (h *host) filled(session Session) int {
+	if slices.ContainsFunc(h.Devices, func(d Device) bool { return d.Kind == ISCSI && d.Session == session.ID }) {
+		return 1
+	}
+	return 0
+}
+
 // urgent reports whether a device of the session is in use, has requests in
-// flight, or may have, or is not cut off because the session is lost.
-func (h *host) urgent(session string) bool {
-	return slices.ContainsFunc(h.Devices, func(d Device) bool {
-		return d.Kind == ISCSI && d.Session == session && (h.stackOf[d.Number].used() || d.InFlight != 0 || d.Lost && !d.Cut)
+// flight, or may have, or is not cut off because the session is lost; or whether
+// none has come yet.
+func (h *host) urgent(session Session) bool {
+	return h.filled(session) == 0 || slices.ContainsFunc(h.Devices, func(d Device) bool {
+		return d.Kind == ISCSI && d.Session == session.ID && (h.stackOf[d.Number].used() || d.InFlight != 0 || d.Lost && !d.Cut)
 	})
 }
 
@@ -116,7 +122,7 @@ func (h *host) urgent(session string) bool {
 func (h *host) settleShared(s *stack) []Step {
 	var steps []Step
 	for _, d := range h.leaves(s) {
-		if d.Kind == ISCSI && d.InFlight != 0 && h.exclusive(h.session[d.Session]) == nil && h.aim.SameBoot {
+		if d.Kind == ISCSI && d.InFlight != 0 && h.shared(d) && h.aim.SameBoot {
 			steps = append(steps, s.step(Wait, "its requests in flight fail once the target is reached; its session serves others, and stays").on(d))
 		}
 	}

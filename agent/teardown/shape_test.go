@@ -25,6 +25,7 @@ type shape struct {
 
 	protected map[Number]bool // devices that no step may name
 	standing  map[string]bool // sessions that must stay
+	wanted    map[string]bool // targets to which must be logged in again
 	innocent  map[string]bool // pods that must live
 	echoes    map[int][]int   // mounts that go when another is unmounted
 	forgets   bool            // maps do not name devices below them that are gone
@@ -38,7 +39,7 @@ func num(major, minor uint32) Number { return Number{major, minor} }
 // a service with a mount namespace of its own, and a CSI driver's pod.
 func node() *shape {
 	s := &shape{
-		protected: map[Number]bool{}, standing: map[string]bool{}, innocent: map[string]bool{pluginP: true},
+		protected: map[Number]bool{}, standing: map[string]bool{}, wanted: map[string]bool{}, innocent: map[string]bool{pluginP: true},
 		echoes: map[int][]int{}, ns: 100,
 	}
 	s.inv.Roots = []string{kubelet}

@@ -1,6 +1,9 @@
 package teardown
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // An Op is what a step does.
 type Op int
@@ -131,6 +134,9 @@ type Step struct {
 	Map    string `json:"map,omitempty"`
 	ID     int    `json:"id,omitempty"`
 	NQN    string `json:"nqn,omitempty"`
+	// Units are the numbers of all devices that go with the session or the
+	// subsystem, in order and a blank between them: with others it is refused.
+	Units string `json:"units,omitempty"`
 
 	// Mount is the mount's ID, Namespace where it is, PID a process by which
 	// that can be entered, Point where it is there.
@@ -149,6 +155,17 @@ type Step struct {
 	Cgroup string `json:"cgroup,omitempty"`
 	Client Client `json:"client,omitzero"`
 	Note   Volume `json:"note,omitzero"`
+}
+
+// units returns the numbers of the devices that match, as Step.Units has them.
+func units(devices []Device, match func(Device) bool) string {
+	var numbers []string
+	for _, d := range devices {
+		if match(d) {
+			numbers = append(numbers, d.Number.String())
+		}
+	}
+	return strings.Join(numbers, " ")
 }
 
 // step returns a step of the stack, bounded as its operation is.

@@ -157,12 +157,15 @@ func (t treeOf) session(session Session) Item {
 		}
 		item.Standing = max(item.Standing, min(below.Standing, Rightful))
 	}
+	_, alone := h.exclusive(session)
 	switch {
 	case session.Boot:
 		item.Owner, item.Why = OwnerHost, "the host was booted with it"
 	case h.servesHost(session.ID):
 		item.Owner, item.Why = OwnerHost, "a disk of the host comes over it"
-	case h.exclusive(session) != nil:
+	case alone && len(item.Items) == 0:
+		item.Owner, item.Standing, item.Why = OwnerKubernetes, Stale, "all that is known to come over it has moved"
+	case alone:
 		item.Standing, item.Why = Stale, "all that comes over it has moved"
 	case len(session.Others) > 0:
 		item.Why = "it serves " + strings.Join(session.Others, ", ") + ", too"

@@ -159,6 +159,9 @@ func (w *world) do(step Step) {
 		}
 		w.remove(step.Device)
 	case SetManual:
+		if w.wanted[step.Target] {
+			w.fault("SetManual of %s, from which a volume comes that stays", step.Target)
+		}
 		for i, r := range w.inv.Records {
 			if r.Target == step.Target && r.Portal == step.Portal && r.Interface == step.Interface {
 				w.inv.Records[i].Startup = "manual"
