@@ -71,7 +71,7 @@ func (l *look) units(name, dir string) (others []string) {
 			at := filepath.Join(base, target, unit)
 			kind, ok := l.attr(at + "/type")
 			switch {
-			case !address.MatchString(unit) || !ok || holdsNothing(kind) || exists(at+"/block"):
+			case !address.MatchString(unit) || !ok || HoldsNothing(kind) || exists(at+"/block"):
 			case isDisk(kind):
 				l.note(fmt.Sprintf("unit %s of iSCSI %s", unit, name), errors.New("it is a disk without a block device"))
 			default:
@@ -92,9 +92,10 @@ func isDisk(kind string) bool {
 	return slices.Contains([]string{"0", "7", "14", "20"}, kind)
 }
 
-// holdsNothing reports whether a SCSI device type is that of a processor, a
-// storage array's controller, an enclosure, a well-known unit, or of none.
-func holdsNothing(kind string) bool {
+// HoldsNothing reports whether a SCSI device type, as sysfs writes it, is that of
+// a processor, a storage array's controller, an enclosure, a well-known unit, or
+// of none.
+func HoldsNothing(kind string) bool {
 	return slices.Contains([]string{"3", "12", "13", "30", "31"}, kind)
 }
 

@@ -8,8 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/picket-dev/picket/agent/internal/block"
 )
 
 // setManual keeps open-iscsi from logging in by itself, in all files of the
@@ -103,6 +106,9 @@ func (o order) logout() error {
 	if err := same(filepath.Join(dir, "targetname"), o.Step.Target); err != nil {
 		return err
 	}
+	if err := o.onlyUnits(dir); err != nil {
+		return err
+	}
 	// The tool is searched for where the host has it, not this process.
 	if err := os.Setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"); err != nil {
 		return err
@@ -110,6 +116,50 @@ func (o order) logout() error {
 	text, err := exec.Command("iscsiadm", "--mode", "session", "--sid", o.Step.Session, "--logout").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("log out of session %s: %w: %.300s", o.Step.Session, err, bytes.TrimSpace(text))
+	}
+	return nil
+}
+
+// onlyUnits refuses a session that serves anything else than the step's units: what
+// has come to it since the plan was made can be a volume's that is attached here.
+func (o order) onlyUnits(session string) error {
+	units, err := filepath.Glob(filepath.Join(session, "device/target*/*:*:*:*"))
+	if err != nil {
+		return err
+	}
+	for _, unit := range units {
+		kind, err := os.ReadFile(filepath.Join(unit, "type"))
+		if err := ignoreGone(err); err != nil {
+			return err
+		}
+		if block.HoldsNothing(strings.TrimSpace(string(kind))) {
+			continue
+		}
+		numbers, err := filepath.Glob(filepath.Join(unit, "block/*/dev"))
+		if err != nil {
+			return err
+		}
+		if len(numbers) == 0 {
+			return fmt.Errorf("the session serves unit %s by now, which has no block device", filepath.Base(unit))
+		}
+		for _, number := range numbers {
+			if err := o.goes(number); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// goes refuses a device that is none of those that the step takes away, by its
+// file dev in sysfs.
+func (o order) goes(number string) error {
+	text, err := os.ReadFile(number)
+	if err != nil {
+		return ignoreGone(err)
+	}
+	if n := strings.TrimSpace(string(text)); !slices.Contains(strings.Fields(o.Step.Units), n) {
+		return fmt.Errorf("%s would go with it, which the plan does not name: %s, not only %q", filepath.Base(filepath.Dir(number)), n, o.Step.Units)
 	}
 	return nil
 }

@@ -50,6 +50,7 @@ const (
 	uid    = "6fa459ea-ee8a-3ca4-894e-db77e160355e"
 	iqn    = "iqn.2026-03.example:vol"
 	nqn    = "nqn.2026-03.example:sub"
+	serves = "sys/class/iscsi_session/session7/device/target2:0:0/2:0:0:" // and a unit
 )
 
 var sdb = teardown.Number{Major: 8, Minor: 16}
@@ -81,6 +82,17 @@ func host() map[string]string {
 		"sys/fs/cgroup/" + cgroup + "/cgroup.kill":             "",
 		"sys/fs/cgroup/" + cgroup + "/cri-1/cgroup.procs":      "",
 		"sys/class/iscsi_session/session7/targetname":          iqn + "\n",
+		serves + "1/block/sdb/dev":                             "8:16\n",
+		serves + "1/type":                                      "0\n",
+		serves + "0/type":                                      "12\n",
+		"sys/class/block/nvme0n1/dev":                          "259:0\n",
+		"sys/class/block/nvme0n1/device/subsysnqn":             nqn + "\n",
+		"sys/class/block/nvme0n1p1/dev":                        "259:1\n",
+		"sys/class/block/nvme0c0n1/dev":                        "259:9\n",
+		"sys/class/block/nvme0c0n1/hidden":                     "1\n",
+		"sys/class/block/nvme0c0n1/device/subsysnqn":           nqn + "\n",
+		"sys/class/block/nvme1n1/dev":                          "259:2\n",
+		"sys/class/block/nvme1n1/device/subsysnqn":             "nqn.other\n",
 		"etc/iscsi/nodes/" + iqn + "/192.0.2.1,3260,1/default": record("automatic"),
 		"etc/iscsi/nodes/" + iqn + "/192.0.2.1,3260,1/other":   strings.Replace(record("automatic"), "default", "other", 1),
 		"var/lib/iscsi/nodes/" + iqn + "/192.0.2.9,3260,1":     record("automatic"),
@@ -149,8 +161,10 @@ func TestStepsDoWhatTheySayAndNothingElse(t *testing.T) {
 		{name: "UnmapRBD", step: on(teardown.UnmapRBD, rbd), change: map[string]string{"sys/bus/rbd/remove_single_major": "3 force"}},
 		{name: "UnmapRBD with single_major=N", step: on(teardown.UnmapRBD, rbd), spoil: map[string]string{"sys/bus/rbd/remove_single_major": "-"}, change: map[string]string{"sys/bus/rbd/remove": "3 force"}},
 		{name: "UnmapRBD of another image", step: on(teardown.UnmapRBD, rbd), spoil: map[string]string{"sys/bus/rbd/devices/3/minor": "64\n"}, err: "by now"},
-		{name: "Disconnect", step: on(teardown.Disconnect, teardown.Step{NQN: nqn}), change: map[string]string{"sys/class/nvme/nvme0/delete_controller": "1\n"}},
-		{name: "Disconnect of a local disk", step: on(teardown.Disconnect, teardown.Step{NQN: "nqn.other"}), err: "pcie"},
+		{name: "Disconnect", step: on(teardown.Disconnect, teardown.Step{NQN: nqn, Units: "259:0"}), change: map[string]string{"sys/class/nvme/nvme0/delete_controller": "1\n"}},
+		{name: "Disconnect of a local disk", step: on(teardown.Disconnect, teardown.Step{NQN: "nqn.other", Units: "259:2"}), err: "pcie"},
+		{name: "Disconnect of a subsystem with a new namespace", step: on(teardown.Disconnect, teardown.Step{NQN: nqn, Units: "259:0"}), spoil: map[string]string{"sys/class/block/nvme0n2/dev": "259:7\n", "sys/class/block/nvme0n2/device/subsysnqn": nqn + "\n"}, err: "nvme0n2 would go with it"},
+		{name: "Disconnect of a subsystem with a namespace that is gone", step: on(teardown.Disconnect, teardown.Step{NQN: nqn, Units: "259:0 259:7"}), change: map[string]string{"sys/class/nvme/nvme0/delete_controller": "1\n"}},
 		{name: "Disconnect of nothing", step: on(teardown.Disconnect, teardown.Step{})},
 		{name: "SetManual", step: on(teardown.SetManual, entry), change: map[string]string{"etc/iscsi/nodes/" + iqn + "/192.0.2.1,3260,1/default": record("manual")}},
 		{name: "SetManual of an old record", step: on(teardown.SetManual, teardown.Step{Target: iqn, Portal: "192.0.2.9:3260", Interface: "default"}), change: map[string]string{"var/lib/iscsi/nodes/" + iqn + "/192.0.2.9,3260,1": record("manual")}},
@@ -164,6 +178,11 @@ func TestStepsDoWhatTheySayAndNothingElse(t *testing.T) {
 		{name: "Kill", step: on(teardown.Kill, pod), change: map[string]string{"sys/fs/cgroup/" + cgroup + "/cgroup.kill": "1"}},
 		{name: "Kill of what has no number", step: on(teardown.Kill, pod), spoil: map[string]string{"sys/fs/cgroup/" + cgroup + "/cri-1/cgroup.procs": "0\n"}, err: "no process"},
 		{name: "Logout of another target", step: on(teardown.Logout, teardown.Step{Session: "7", Target: "iqn.x"}), err: "by now"},
+		{name: "Logout with a unit that the plan does not name (34)", step: on(teardown.Logout, teardown.Step{Session: "7", Target: iqn, Units: "8:16"}), spoil: map[string]string{serves + "7/block/sdh/dev": "8:112\n", serves + "7/type": "0\n"}, err: "sdh would go with it"},
+		{name: "Logout of no unit, of which one has come", step: on(teardown.Logout, teardown.Step{Session: "7", Target: iqn}), err: "sdb would go with it"},
+		{name: "Logout with a unit that has no device yet", step: on(teardown.Logout, teardown.Step{Session: "7", Target: iqn, Units: "8:16"}), spoil: map[string]string{serves + "7/type": "0\n"}, err: "serves unit 2:0:0:7 by now"},
+		{name: "Logout with a new tape", step: on(teardown.Logout, teardown.Step{Session: "7", Target: iqn, Units: "8:16"}), spoil: map[string]string{serves + "7/type": "1\n"}, err: "serves unit 2:0:0:7 by now"},
+		{name: "Logout under another number (35)", step: on(teardown.Logout, teardown.Step{Session: "7", Target: iqn, Units: "8:16"}), spoil: map[string]string{serves + "1/block/sdb/dev": "8:160\n"}, err: "8:160, not only"},
 		{name: "CutMap of another map", step: on(teardown.CutMap, teardown.Step{Device: teardown.Number{Major: 253}, Name: "dm-0", Map: "luks-1"}), err: "by now"},
 		{name: "CutMap without device-mapper", step: on(teardown.CutMap, teardown.Step{Device: teardown.Number{Major: 253}, Name: "dm-0", Map: "mpatha"}), err: "mapper/control: no such file"},
 		{name: "DetachLoop of a file", step: on(teardown.DetachLoop, disk), spoil: map[string]string{"dev/sdb": ""}, err: "not 8:16"},

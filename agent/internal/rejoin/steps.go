@@ -1,7 +1,6 @@
 package rejoin
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -194,32 +193,6 @@ func (o order) onNode(request uint) error {
 	}
 	return nil
 }
-
-// disconnect ends all controllers of an NVMe subsystem over fabrics.
-func (o order) disconnect() error {
-	class := filepath.Join(o.Config.Host.Sys, "class/nvme")
-	entries, err := os.ReadDir(class)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, e := range entries {
-		dir := filepath.Join(class, e.Name())
-		nqn, err := os.ReadFile(filepath.Join(dir, "subsysnqn"))
-		if err != nil || o.Step.NQN == "" || strings.TrimSpace(string(nqn)) != o.Step.NQN {
-			errs = append(errs, ignoreGone(err))
-			continue
-		}
-		if transport, err := os.ReadFile(filepath.Join(dir, "transport")); err != nil || strings.TrimSpace(string(transport)) == "pcie" {
-			errs = append(errs, fmt.Errorf("%s is no controller over fabrics: %w", e.Name(), cmp.Or(err, errLocal)))
-			continue
-		}
-		errs = append(errs, write(filepath.Join(dir, "delete_controller"), "1\n"))
-	}
-	return errors.Join(errs...)
-}
-
-var errLocal = errors.New("its transport is pcie")
 
 func ignoreGone(err error) error {
 	if errors.Is(err, os.ErrNotExist) {
