@@ -145,7 +145,9 @@ func (d *Daemon) lastWord(ctx context.Context) {
 func (d *Daemon) loop(ctx, work context.Context) {
 	wake := time.NewTimer(0)
 	defer wake.Stop()
-	stop, dismissed := ctx.Done(), d.dismissed.done()
+	s := d.steward
+	stop := s.release(work, ctx.Done(), s.outlived, s.pause.run) // the next agent goes on
+	dismissed := s.release(work, d.dismissed.done(), s.dealtWith, 0)
 	done, due := false, clock.Now()
 	var giveUp <-chan time.Time
 	for {
@@ -365,7 +367,7 @@ func (d *Daemon) guided(ctx context.Context, s v1alpha1.NodeGuardSpec) {
 	defer d.guiding.Unlock()
 	d.refuseVM(s, &spec)
 	d.tests.fold(&spec)
-	d.steward.fold(s, &spec)
+	d.steward.fold(ctx, s, &spec)
 	d.spec.Store(&s)
 	d.steward.hear()
 	peers := peersOf(s)

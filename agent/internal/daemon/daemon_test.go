@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -73,6 +74,37 @@ func TestSuperviseRestartsACrashedWorker(t *testing.T) {
 	runs, err := os.ReadFile(file)
 	if err != nil || string(runs) != "3" {
 		t.Errorf("the worker ran %s times, %v; want 3", runs, err)
+	}
+}
+
+// A13: a worker that stays though it was told to stop, and then crashes, comes back
+// and is told again; one that cannot run at all does not hold up the pod.
+func TestA13_AWorkerThatCrashesWhileItStaysIsRestarted(t *testing.T) {
+	for name, tt := range map[string]struct {
+		second string // what the worker does when it runs again
+		want   int
+		fails  bool
+	}{
+		"it may go then":      {`trap 'kill $!; exit 0' TERM; sleep 30 & wait; exit 4`, 2, false},
+		"it cannot run again": {"exit 5", lastTries + 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "runs")
+			script := `echo >>"$0"; [ $(wc -l <"$0") -gt 1 ] && { ` + tt.second + `; }; trap 'kill $!' TERM; sleep 30 & wait; exit 3`
+			ended := make(chan error, 1)
+			go func() {
+				ended <- Supervise(t.Context(), slog.New(slog.DiscardHandler), []string{"/bin/sh", "-c", script, file})
+			}()
+			until(t, "the worker to run", func() bool { text, _ := os.ReadFile(file); return len(text) > 0 })
+			time.Sleep(200 * time.Millisecond) // it has set its trap
+			if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			err := <-ended
+			if runs, _ := os.ReadFile(file); len(runs) != tt.want || (err != nil) != tt.fails {
+				t.Errorf("the worker ran %d times, want %d: %v", len(runs), tt.want, err)
+			}
+		})
 	}
 }
 

@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +54,8 @@ type steward struct {
 	last  atomic.Pointer[account]
 	doom  atomic.Pointer[string] // why this boot must not go on
 	asked chan struct{}          // holds one while a person is answered
+	bound sync.Once              // makes limit
+	limit *time.Timer            // resets this boot, which was fenced and is not clean
 
 	// Owned by run.
 	seen    string         // the glance before the last look
@@ -99,15 +103,72 @@ func (s *steward) hear() {
 	}
 }
 
-// fold keeps from the core a fence that is dealt with by a teardown, and tells it
-// of one where only a reset is safe (A14).
-func (s *steward) fold(by v1alpha1.NodeGuardSpec, spec *decide.Spec) {
+// fold keeps from the core a fence that is dealt with by a teardown, from now on
+// within bounds, and tells it of one where only a reset is safe (A14).
+func (s *steward) fold(ctx context.Context, by v1alpha1.NodeGuardSpec, spec *decide.Spec) {
 	switch {
 	case s.doom.Load() != nil:
 		spec.FencedBoot = s.boot
 	case by.FencedBoot == s.boot && by.Rejoin == v1alpha1.RejoinClean:
 		spec.FencedBoot = ""
+		s.bind(ctx)
 	}
+}
+
+// bind has this boot, which was fenced, reset unless the rejoins of it end, each
+// within its time. Not even a look that never comes back keeps it alive.
+func (s *steward) bind(ctx context.Context) {
+	s.bound.Do(func() {
+		s.limit = time.AfterFunc(s.pause.run, func() {
+			if !s.outlived() {
+				s.reset(ctx, fmt.Sprintf("no rejoin has ended within %v", s.pause.run))
+			}
+		})
+	})
+}
+
+// dealtWith reports whether nothing is left to do for the fence that the controller
+// names, if any.
+func (s *steward) dealtWith() bool {
+	spec, said := s.spec(), s.said.Load()
+	return spec == nil || spec.FencedBoot == "" || said.State == v1alpha1.StorageClean && said.FencedBoot == spec.FencedBoot
+}
+
+// outlived is dealtWith of a fence of this very boot; others are over for it.
+func (s *steward) outlived() bool {
+	spec := s.spec()
+	return spec == nil || spec.FencedBoot != s.boot || s.dealtWith()
+}
+
+// release is closed after asked, once a fence is dealt with or, if patience is not
+// 0, that has passed; at the latest when ctx ends. An agent that leaves would leave
+// the rest of a rejoin to nobody.
+func (s *steward) release(ctx context.Context, asked <-chan struct{}, dealtWith func() bool, patience time.Duration) <-chan struct{} {
+	released := make(chan struct{})
+	go func() {
+		defer close(released)
+		select {
+		case <-asked:
+		case <-ctx.Done():
+			return
+		}
+		var enough <-chan time.Time
+		if patience > 0 {
+			enough = time.After(patience)
+		}
+		tick := time.NewTicker(s.pause.glance)
+		defer tick.Stop()
+		for !dealtWith() {
+			select {
+			case <-tick.C:
+			case <-enough:
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return released
 }
 
 // storage is what the NodeGuard must say now.

@@ -121,6 +121,9 @@ func plainHost(t *testing.T, root string) {
 	} {
 		put(t, root, name, text)
 	}
+	if err := os.MkdirAll(filepath.Join(root, "var/lib/kubelet/pods"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for name, target := range map[string]string{
 		"proc/1/root": "../..", "proc/1/task/1/root": "/", "proc/1/ns/mnt": "mnt:[4026531841]", "proc/1/task/1/ns/mnt": "mnt:[4026531841]",
 	} {

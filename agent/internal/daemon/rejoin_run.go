@@ -33,11 +33,15 @@ func (s *steward) rejoin(ctx context.Context, spec v1alpha1.NodeGuardSpec) {
 		aim.Rejoin = teardown.RejoinClean
 	}
 	if aim.SameBoot {
-		// Not even a look that never comes back keeps a fenced boot alive.
-		end := time.AfterFunc(s.pause.run, func() {
-			s.reset(ctx, fmt.Sprintf("the rejoin has not ended within %v", s.pause.run))
-		})
-		defer end.Stop()
+		s.bind(ctx)
+		s.limit.Reset(s.pause.run)
+		defer func() {
+			if s.dealtWith() {
+				s.limit.Stop()
+			} else {
+				s.limit.Reset(s.pause.run)
+			}
+		}()
 	}
 	a := account{began: clock.Now(), aim: aim}
 	s.last.Store(&a)
@@ -113,9 +117,9 @@ func (s *steward) reset(ctx context.Context, why string) {
 	if !s.doom.CompareAndSwap(nil, &why) {
 		return
 	}
-	s.log.Error("resetting", "rule", string(decide.A14), "why", why)
-	s.note(decide.Note{Rule: decide.A14, What: "rejoin: only a reset is safe: " + why})
 	s.guide(ctx)
+	s.note(decide.Note{Rule: decide.A14, What: "rejoin: only a reset is safe: " + why})
+	s.log.Error("resetting", "rule", string(decide.A14), "why", why)
 }
 
 // report enters a rejoin into the journal.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -207,7 +208,7 @@ func TestStewardSays(t *testing.T) {
 			var spec decide.Spec
 			if n.spec != nil {
 				spec.FencedBoot = n.spec.FencedBoot
-				s.fold(*n.spec, &spec)
+				s.fold(t.Context(), *n.spec, &spec)
 			}
 			dead := tt.reset || n.spec != nil && n.spec.FencedBoot == thisBoot && n.spec.Rejoin == ""
 			if dead != (spec.FencedBoot == thisBoot) {
@@ -362,12 +363,125 @@ func TestA14_ARejoinWithoutAnEndIsReset(t *testing.T) {
 		t.Error("no reset")
 	}
 	spec := decide.Spec{FencedBoot: thisBoot}
-	s.fold(*n.spec, &spec)
+	s.fold(t.Context(), *n.spec, &spec)
 	if spec.FencedBoot != thisBoot {
 		t.Error("A14: the core does not hear of it")
 	}
 	cancel()
 	<-done
+}
+
+// hung is a node that never answers, in this very process.
+type hung struct {
+	*node
+	in   atomic.Bool
+	free chan struct{}
+}
+
+func (h *hung) Look(ctx context.Context) teardown.Inventory {
+	h.in.Store(true)
+	<-h.free
+	return h.node.Look(ctx)
+}
+
+// A14: a steward that hangs since before the fence does not keep the fenced boot
+// alive, nor does it reset one that was not fenced.
+func TestA14_AFenceWhileTheStewardHangs(t *testing.T) {
+	for name, tt := range map[string]struct {
+		glance bool // it hangs in a glance, and not in a look
+		boot   string
+	}{
+		"in a look":                   {boot: thisBoot},
+		"in a glance":                 {boot: thisBoot, glance: true},
+		"a fence of another boot":     {boot: otherBoot},
+		"no fence, and it hangs long": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &hung{node: &node{}, free: make(chan struct{})}
+			s := h.steward()
+			s.host, s.pause.run = h, 50*time.Millisecond
+			if tt.glance {
+				s.host, s.glance = h.node, func() string { h.in.Store(true); <-h.free; return "" }
+			}
+			var told atomic.Bool
+			s.guide = func(context.Context) { told.Store(true) }
+			var spec atomic.Pointer[v1alpha1.NodeGuardSpec]
+			spec.Store(fenced("", ""))
+			s.spec = spec.Load
+			ctx, cancel := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() { s.run(ctx) })
+			until(t, "it to hang", h.in.Load)
+			by, core := fenced(tt.boot, v1alpha1.RejoinClean), decide.Spec{FencedBoot: tt.boot}
+			s.fold(ctx, *by, &core)
+			spec.Store(by)
+			s.hear()
+			if tt.boot == thisBoot {
+				until(t, "A14: a reset", told.Load)
+			} else if time.Sleep(4 * s.pause.run); told.Load() {
+				t.Error("a boot was reset that was not fenced")
+			}
+			cancel()
+			close(h.free)
+			running.Wait()
+		})
+	}
+}
+
+// A13: an agent that is to leave for good does not leave a fence's volumes behind;
+// one that merely stops leaves those of another boot to the next agent.
+func TestA13_NobodyLeavesARejoin(t *testing.T) {
+	for name, tt := range map[string]struct {
+		boot     string
+		stopped  bool // and not dismissed
+		patience time.Duration
+		stays    bool
+	}{
+		"dismissed, this boot":     {boot: thisBoot, stays: true},
+		"dismissed, another boot":  {boot: otherBoot, stays: true},
+		"dismissed, no fence":      {},
+		"stopped, this boot":       {boot: thisBoot, stopped: true, patience: time.Hour, stays: true},
+		"stopped, out of patience": {boot: thisBoot, stopped: true, patience: time.Millisecond},
+		"stopped, another boot":    {boot: otherBoot, stopped: true, patience: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := &node{spec: fenced(tt.boot, v1alpha1.RejoinClean), inv: luns("old"), answer: saying(false, "old")}
+			s := n.steward()
+			s.pause.run = time.Hour
+			over := s.dealtWith
+			if tt.stopped {
+				over = s.outlived
+			}
+			asked := make(chan struct{})
+			released := s.release(t.Context(), asked, over, tt.patience)
+			select {
+			case <-released:
+				t.Fatal("released, and nobody has asked")
+			case <-time.After(20 * time.Millisecond):
+			}
+			close(asked)
+			select {
+			case <-released:
+				if tt.stays {
+					t.Fatalf("released with %+v", s.storage())
+				}
+				return
+			case <-time.After(200 * time.Millisecond):
+				if !tt.stays {
+					t.Fatal("not released")
+				}
+			}
+			s.attend(t.Context())
+			select {
+			case <-released:
+			case <-time.After(10 * time.Second):
+				t.Fatal("not released when all was done")
+			}
+			if got := s.storage(); got.State != v1alpha1.StorageClean || got.FencedBoot != tt.boot {
+				t.Errorf("left with %+v", got)
+			}
+		})
+	}
 }
 
 // An agent that is stopped leaves its work to the next, and says nothing of it.

@@ -197,7 +197,7 @@ func (d *Daemon) guideAgain(ctx context.Context) {
 	if spec, err := specOf(*s); err == nil {
 		d.refuseVM(*s, &spec)
 		d.tests.fold(&spec)
-		d.steward.fold(*s, &spec)
+		d.steward.fold(ctx, *s, &spec)
 		d.tell(ctx, decide.Guided{Spec: spec})
 	}
 }

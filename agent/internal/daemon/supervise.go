@@ -23,12 +23,19 @@ const (
 	restartMost = 2 * time.Second
 	// healthy is how long a worker must have run to be restarted at once again.
 	healthy = 10 * time.Second
+	// tellAfter is how long a worker runs that was restarted though this process was
+	// told to stop, before it is told, too: it must have begun to listen.
+	tellAfter = 2 * time.Second
+	// lastTries bounds such restarts without a healthy run: a worker that cannot run
+	// at all guards nothing.
+	lastTries = 10
 )
 
-// Supervise runs the worker command until it exits with 0 or a signal ends the
-// supervisor, and restarts it whenever it ends otherwise: a crash of the agent
-// costs 200 ms and not the kubelet's back-off. Signals are passed on. The worker
-// is scheduled in real time, as far as the kernel grants that.
+// Supervise runs the worker command until it exits with 0, and restarts it whenever
+// it ends otherwise: a crash of the agent costs 200 ms and not the kubelet's
+// back-off. Signals are passed on; a worker that stays after one, since its node
+// would reset, is restarted as any other, unless it keeps crashing. The worker is
+// scheduled in real time, as far as the kernel grants that.
 func Supervise(ctx context.Context, log *slog.Logger, argv []string) error {
 	// The worker dies with the thread that started it, so keep that thread; for
 	// good, since nothing else of this process is real-time.
@@ -39,24 +46,22 @@ func Supervise(ctx context.Context, log *slog.Logger, argv []string) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	stopping := false
-	pause := restartAfter
+	var told os.Signal // nil: nobody wants this process to end
+	pause, crashes := restartAfter, 0
 	for {
 		started := time.Now()
-		err := work(ctx, argv, signals, &stopping)
-		if err == nil || stopping {
-			return err
-		}
+		err := work(ctx, argv, signals, &told)
 		if time.Since(started) > healthy {
-			pause = restartAfter
+			pause, crashes = restartAfter, 0
+		}
+		crashes++
+		if err == nil || told != nil && crashes > lastTries {
+			return err
 		}
 		log.Error("worker ended: restarting it", "err", err, "after", pause)
 		select {
 		case <-time.After(pause):
-		case <-signals:
-			return nil
-		case <-ctx.Done():
-			return nil
+		case told = <-signals:
 		}
 		pause = min(2*pause, restartMost)
 	}
@@ -73,8 +78,8 @@ func realTime() error {
 	return nil
 }
 
-// work runs the worker once and passes signals on to it.
-func work(ctx context.Context, argv []string, signals <-chan os.Signal, stopping *bool) error {
+// work runs the worker once and passes signals on to it, first one of before.
+func work(ctx context.Context, argv []string, signals <-chan os.Signal, told *os.Signal) error {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -85,6 +90,10 @@ func work(ctx context.Context, argv []string, signals <-chan os.Signal, stopping
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	done := ctx.Done()
+	var tell <-chan time.Time
+	if *told != nil {
+		done, tell = nil, time.After(tellAfter)
+	}
 	for {
 		select {
 		case err := <-ended:
@@ -93,12 +102,13 @@ func work(ctx context.Context, argv []string, signals <-chan os.Signal, stopping
 			}
 			return err
 		case s := <-signals:
-			*stopping = true
+			*told = s
 			_ = cmd.Process.Signal(s)
 		case <-done:
-			*stopping = true
-			done = nil
+			*told, done = syscall.SIGTERM, nil
 			_ = cmd.Process.Signal(syscall.SIGTERM)
+		case <-tell:
+			_ = cmd.Process.Signal(*told)
 		}
 	}
 }
