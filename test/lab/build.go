@@ -33,6 +33,7 @@ type built struct {
 	Guest        string
 	CSI          string
 	Controller   string
+	Plugin       string
 	// Images are archives by the name of their file.
 	Images map[string]string
 }
@@ -57,7 +58,8 @@ func buildAll(ctx context.Context, dir string, bare bool, progress io.Writer) (b
 	if err := errors.Join(programs(ctx, checkout, dir, bare, progress), driver(ctx, checkout, dir, progress)); err != nil {
 		return b, err
 	}
-	b.Guest, b.CSI, b.Controller = filepath.Join(dir, "guest"), filepath.Join(dir, "csi"), filepath.Join(dir, "picket-controller")
+	b.Guest, b.CSI = filepath.Join(dir, "guest"), filepath.Join(dir, "csi")
+	b.Controller, b.Plugin = filepath.Join(dir, "picket-controller"), filepath.Join(dir, "kubectl-picket")
 	b.Images = make(map[string]string)
 	for name, i := range images(dir, bare) {
 		file := filepath.Join(dir, name)
@@ -77,6 +79,7 @@ func programs(ctx context.Context, checkout, dir string, bare bool, progress io.
 	if !bare {
 		maps.Copy(names, map[string]string{
 			"./agent": "picket-agent", "./agent/holder": "picket-holder", "./controller": "picket-controller",
+			"./controller/kubectl-picket": "kubectl-picket",
 		})
 	}
 	err := slow.Run(ctx, slow.Command{
@@ -112,7 +115,7 @@ func driver(ctx context.Context, checkout, dir string, progress io.Writer) error
 }
 
 // images are what nodes import, by the name of the archive. Picket's has the
-// layout of the Dockerfile, without the controller, which runs on no node.
+// layout of the Dockerfile.
 func images(dir string, bare bool) map[string]archive.Image {
 	files := func(prefix string, names ...string) (all []archive.File) {
 		for _, name := range names {
@@ -126,7 +129,7 @@ func images(dir string, bare bool) map[string]archive.Image {
 	}
 	if !bare {
 		all["picket.tar"] = archive.Image{Name: picketImage, Files: files("/usr/local/bin/",
-			"picket-agent", "picket-holder")}
+			"picket-agent", "picket-holder", "picket-controller")}
 	}
 	return all
 }

@@ -119,7 +119,7 @@ func (l *lab) play(ctx context.Context, s scenario) result {
 		l.say("judge: %v", f)
 	}
 	res := result{
-		name: s.name, failover: r.failover, bound: r.bound, endpoints: r.endpoints, petDelay: r.petDelay,
+		name: s.name, failover: r.failover, bound: r.bound, endpoints: r.endpoints, petDelay: r.petDelay, armed: r.installed,
 		lateWrites: verdict.Late, rejoin: r.rejoin, twoWriters: verdict.TwoWriters, healthyResets: verdict.HealthyResets,
 		seconds: rawclock.Now() - r.began, err: errors.Join(err, verdict.Err(), blind),
 	}

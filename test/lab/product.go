@@ -14,10 +14,23 @@ import (
 	"github.com/picket-dev/picket/test/cluster/fleet"
 )
 
-// install puts Picket on the cluster: the manifests that people apply, with the
-// image that the nodes have, a policy that accepts virtual machines, and the
-// controller as a process on the control plane's host.
+// install puts Picket on the cluster, with a policy that accepts virtual machines
+// and, as people are told to begin, only looks.
 func (l *lab) install(ctx context.Context) error {
+	if err := l.apply(ctx); err != nil {
+		return err
+	}
+	spec, _, err := policy(l.opts.Profile)
+	if err != nil {
+		return err
+	}
+	spec.Mode = v1alpha1.Observe
+	return fleet.SetPolicy(ctx, l.client, spec)
+}
+
+// apply applies the manifests that people apply, with the image that the nodes
+// have, and starts the controller as a process on the control plane's host.
+func (l *lab) apply(ctx context.Context) error {
 	definitions, err := deploy.CRDs()
 	if err != nil {
 		return err
@@ -38,15 +51,6 @@ func (l *lab) install(ctx context.Context) error {
 		if err := l.plane.Apply(ctx, object); err != nil {
 			return err
 		}
-	}
-	spec, _, err := policy(l.opts.Profile)
-	if err != nil {
-		return err
-	}
-	// As people are told to begin: first look, then enforce.
-	spec.Mode = v1alpha1.Observe
-	if err := fleet.SetPolicy(ctx, l.client, spec); err != nil {
-		return err
 	}
 	return l.startController(ctx)
 }

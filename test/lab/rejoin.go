@@ -184,8 +184,8 @@ const stuck = "the step is stuck"
 // loopLate is how the agent's log tells of the core's loop during a rejoin.
 var loopLate = regexp.MustCompile(`the core's loop at most (\S+) late`)
 
-// hungSteps counts the steps of the teardown that did not end, and finds out how
-// late the core's loop was at worst meanwhile.
+// hungSteps counts the steps of the teardown that did not end, of which there must
+// be none, and finds out how late the core's loop was at worst meanwhile.
 func (r *run) hungSteps(ctx context.Context, n *node) error {
 	text, err := n.Exec(ctx, "cat /var/log/pods/picket_*/*/*.log")
 	if err != nil {
@@ -198,6 +198,9 @@ func (r *run) hungSteps(ctx context.Context, n *node) error {
 			return fmt.Errorf("how late the loop was on %s: %w", n.Name(), err)
 		}
 		r.rejoin.loop = max(r.rejoin.loop, late)
+	}
+	if r.rejoin.hung > 0 || r.rejoin.loop == 0 {
+		return fmt.Errorf("on %s hung %d steps, and the core's loop was %v late", n.Name(), r.rejoin.hung, r.rejoin.loop)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ type result struct {
 	bound         time.Duration
 	endpoints     time.Duration // cut → no ready endpoint on the node; 0: not measured
 	petDelay      time.Duration // the worst of a node under pressure; 0: not measured
+	armed         time.Duration // agents run → all nodes are armed; 0: nothing was installed
 	lateWrites    int           // by a fenced boot, after its taint
 	rejoin        rejoin
 	twoWriters    int
@@ -38,6 +39,8 @@ func (r *result) judge() {
 		r.err = fmt.Errorf("%d late writes, %d writes by two writers, %d resets of healthy nodes", r.lateWrites, r.twoWriters, r.healthyResets)
 	case r.failover > r.bound*11/10:
 		r.err = fmt.Errorf("failover took %v, more than 1.10 × %v", r.failover, r.bound)
+	case r.armed > time.Minute:
+		r.err = fmt.Errorf("the nodes were armed %v after their agents ran, want a minute", r.armed)
 	}
 }
 
@@ -68,8 +71,8 @@ func (r result) String() string {
 	if r.failover > 0 && r.bound > 0 {
 		ratio = fmt.Sprintf("%.3f", r.failover.Seconds()/r.bound.Seconds())
 	}
-	return fmt.Sprintf("RESULT scenario=%s verdict=%s failover_s=%s bound_s=%s ratio=%s endpoints_s=%s pet_delay_s=%s late_writes=%d hung_steps=%s untouched_host_devices=%s loop_delay_ms=%s two_writers=%d resets_of_healthy=%d seconds=%.0f",
-		r.name, verdict, seconds(r.failover), seconds(r.bound), ratio, seconds(r.endpoints), seconds(r.petDelay),
+	return fmt.Sprintf("RESULT scenario=%s verdict=%s failover_s=%s bound_s=%s ratio=%s endpoints_s=%s pet_delay_s=%s armed_s=%s late_writes=%d hung_steps=%s untouched_host_devices=%s loop_delay_ms=%s two_writers=%d resets_of_healthy=%d seconds=%.0f",
+		r.name, verdict, seconds(r.failover), seconds(r.bound), ratio, seconds(r.endpoints), seconds(r.petDelay), seconds(r.armed),
 		r.lateWrites, count(r.rejoin.hung, r.rejoin.measured || r.rejoin.resets), count(r.rejoin.untouched, r.rejoin.measured),
 		milliseconds(r.rejoin.loop), r.twoWriters, r.healthyResets, r.seconds.Seconds())
 }

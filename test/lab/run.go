@@ -26,7 +26,7 @@ type run struct {
 	rejoin  rejoin            // what became of a node that came back
 	own     map[uint16]string // nodes by the LUN that is their own
 
-	failover, bound, endpoints, petDelay time.Duration
+	failover, bound, endpoints, petDelay, installed time.Duration
 }
 
 // victim is a node that goes under, with the promise and the times that were in

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
+	"github.com/picket-dev/picket/test/lab/vm"
 )
 
 func powerCut(ctx context.Context, r *run) error {
@@ -110,5 +111,10 @@ func plannedReboot(ctx context.Context, r *run) error {
 	if err := r.ready(ctx, 4*time.Minute, v.Name()); err != nil {
 		return err
 	}
-	return r.armed(ctx, 2*time.Minute, v.Name())
+	for _, e := range v.Events() {
+		if e.Cause == vm.Watchdog && e.At > v.cut {
+			return fmt.Errorf("%s hung on its way down: its watchdog reset it", v.Name())
+		}
+	}
+	return errors.Join(r.untainted(v), r.armed(ctx, 2*time.Minute, v.Name()))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -59,6 +60,9 @@ func (r *run) stopped(ctx context.Context, unit string) error {
 		return err
 	}
 	err := r.stays(ctx, 75*time.Second, unit+" is stopped", r.calm)
+	if err == nil && r.ready(ctx, time.Second, n.Name()) == nil {
+		err = fmt.Errorf("%s is Ready without %s", n.Name(), unit)
+	}
 	if start := r.sh(ctx, n, "systemctl start containerd.service kubelet.service"); err == nil {
 		err = start
 	}

@@ -27,8 +27,9 @@ type comeback struct {
 	away func(context.Context, *run, *returnee) error
 	// meanwhile happens as soon as the agent has cut the volume off.
 	meanwhile func(context.Context, *run, *returnee) error
-	// resets says that a reset must come of it, and not a node that is clean.
-	resets bool
+	// resets says that a reset must come of it, and not a node that is clean; hangs,
+	// that it does since a step does not end.
+	resets, hangs bool
 	// check looks at what is left, with all networks healed.
 	check func(context.Context, *run, *returnee) error
 }
@@ -190,7 +191,11 @@ func (r *run) cutOff(ctx context.Context, b *returnee) error {
 // reset itself.
 func (r *run) settled(ctx context.Context, c comeback, b *returnee) error {
 	if c.resets {
-		return r.resetItself(ctx, b.victim)
+		err := r.resetItself(ctx, b.victim)
+		if err == nil && c.hangs != (r.rejoin.hung > 0) {
+			err = fmt.Errorf("%d steps hung on %s", r.rejoin.hung, b.Name())
+		}
+		return err
 	}
 	var said v1alpha1.Storage
 	err := eventually(ctx, 3*time.Minute, b.Name()+" to be clean", func(ctx context.Context) error {

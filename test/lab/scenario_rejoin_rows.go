@@ -98,19 +98,22 @@ func pin(ctx context.Context, r *run, b *returnee) error {
 		return fmt.Errorf("pin the mounts: %w", err)
 	}
 	return eventually(ctx, time.Minute, "a pod to pin the mounts of "+b.tenant.name, func(ctx context.Context) error {
-		return r.sh(ctx, b.node, pinned)
+		text, err := b.Exec(ctx, pinned)
+		if err == nil && text == "" {
+			err = errors.New("none does")
+		}
+		return err
 	})
 }
 
-// pinned succeeds where a container holds a copy of a mount of the tenant's.
-const pinned = `for p in $(pgrep -x pause); do grep -q ' /kubelet/plugins/kubernetes.io/csi/lab.picket.dev/.*globalmount ' /proc/$p/mountinfo && exit 0; done; exit 1`
+// pinned succeeds where a container holds a copy of a mount of the tenant's, and
+// says so; a container that is gone holds none, and is an error.
+const pinned = `all=$(pgrep -x pause) && for p in $all; do grep -q ' /kubelet/plugins/kubernetes.io/csi/lab.picket.dev/.*globalmount ' /proc/$p/mountinfo && echo pinned && exit 0; done; [ -n "$all" ]`
 
 func unpinned(ctx context.Context, r *run, b *returnee) error {
-	err := r.sh(ctx, b.node, pinned)
-	if err == nil {
+	text, err := b.Exec(ctx, pinned)
+	if err == nil && text != "" {
 		err = errors.New("a container still holds a mount of the volume")
-	} else {
-		err = nil
 	}
 	grace := int64(0)
 	gone := r.plane.Client().CoreV1().Pods(metav1.NamespaceDefault).Delete(ctx, "pin", metav1.DeleteOptions{GracePeriodSeconds: &grace})
@@ -133,10 +136,18 @@ func rejoinKubeletRestarted(ctx context.Context, r *run) error { // 40
 		}})
 }
 
-// rejoinHung has a session that cannot notice that its target is gone: its logout
-// does not end within its bound, and so the node resets.
+// rejoinDeaf has a session that cannot notice that its target is gone.
+func rejoinDeaf(ctx context.Context, r *run) error { // 26
+	return r.comesBack(ctx, comeback{volume: recipe{deaf: true}})
+}
+
+// rejoinHung stops the daemon that ends sessions: the logout does not end within its
+// bound, nor would an unmount, and so the node resets.
 func rejoinHung(ctx context.Context, r *run) error { // 29, of iSCSI
-	return r.comesBack(ctx, comeback{volume: recipe{deaf: true}, resets: true})
+	return r.comesBack(ctx, comeback{resets: true, hangs: true,
+		prepare: func(ctx context.Context, r *run, b *returnee) error {
+			return r.sh(ctx, b.node, "pkill -STOP -x iscsid")
+		}})
 }
 
 // rejoinBlocklisted has the cluster shut the node's client out before the node is

@@ -18,6 +18,7 @@ func fencing() []scenario {
 		{"fast-reboot", "a node is back inside the wait: nothing moves", fastReboot},
 		{"isolated-cluster-network", "a node is cut off from API and peers; its storage stays", isolatedCluster},
 		{"isolated-everything", "both of a node's networks are cut", isolatedEverything},
+		{"eyes", "a node is cut off, and each command shows it", eyes},
 		{"one-way-cut", "a node hears everything and is not heard", oneWay},
 		{"kernel-panic", "a kernel panics and reboots", kernelPanic},
 		{"kernel-hang", "a kernel panics and stays there: the watchdog resets it", kernelHang},
@@ -37,6 +38,7 @@ func fencing() []scenario {
 		{"api-stopped", "the API server is stopped for a minute", apiStopped},
 		{"shutdown-hangs", "a shutdown hangs on a dead volume: the watchdog ends it", shutdownHangs},
 		{"self-test", "a drained node tests its watchdog", selfTest},
+		{"uninstall", "Picket is taken off, and put on again", uninstalled},
 		{"machines-refused", "the default policy: virtual machines are not armed, and not fenced", machinesRefused},
 	}
 }
@@ -50,7 +52,8 @@ func rejoining() []scenario {
 		{"rejoin-shared", "the same, beside a volume that stays, over one session: a reset", rejoinShared},
 		{"rejoin-multipath", "the same, on two paths, both gone, and requests that wait for one", rejoinMultipath},
 		{"rejoin-luks", "the same, with LUKS on it", rejoinLUKS},
-		{"rejoin-hung", "the same, over a session that notices nothing: what hangs ends in a reset", rejoinHung},
+		{"rejoin-deaf", "the same, over a session that notices nothing", rejoinDeaf},
+		{"rejoin-hung", "the same, and nothing ends the session: what hangs ends in a reset", rejoinHung},
 		{"rejoin-shared-with-host", "the same, over a session that the host needs: a reset", rejoinSharedWithHost},
 		{"rejoin-blocklisted", "the same, on krbd, whose cluster has shut the node out", rejoinBlocklisted},
 		{"rejoin-ceph-gone", "the same, on krbd, whose cluster stays out of reach: a reset", rejoinCephGone},

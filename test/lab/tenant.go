@@ -149,7 +149,7 @@ func (l *lab) attributes(t *tenant) map[string]string {
 	if t.image {
 		return map[string]string{"monitor": l.ceph.Monitor(), "pool": ceph.Pool, "image": t.name, "user": ceph.User, "key": l.ceph.Key()}
 	}
-	a := map[string]string{"target": t.iqn, "lun": fmt.Sprint(t.lun), "portals": portal().String()}
+	a := map[string]string{"iqn": t.iqn, "lun": fmt.Sprint(t.lun), "portals": portal().String()}
 	if t.multipath {
 		a["portals"] += "," + secondPortal().String()
 	}
@@ -294,6 +294,9 @@ func (r *run) judgeTenant(ctx context.Context, t *tenant) (judge.Verdict, error)
 	newest, err := newestTenure(&t.collector)
 	if err != nil {
 		return v, fmt.Errorf("%s: %w", t.name, err)
+	}
+	if !t.luks && stain[newest.Boot] == 0 {
+		return v, fmt.Errorf("the volume of %s has no page of boot %q, which has claimed them all", t.name, newest.Boot)
 	}
 	for boot, pages := range stain {
 		if boot != newest.Boot {

@@ -34,7 +34,7 @@ type volume struct {
 // parseVolume reads a volume's attributes.
 func parseVolume(handle string, attributes map[string]string) (volume, error) {
 	v := volume{
-		Handle: handle, Target: attributes["target"], Portals: strings.Fields(strings.ReplaceAll(attributes["portals"], ",", " ")),
+		Handle: handle, Target: attributes["iqn"], Portals: strings.Fields(strings.ReplaceAll(attributes["portals"], ",", " ")),
 		Startup: attributes["startup"], Deaf: attributes["deaf"] != "",
 		Monitor: attributes["monitor"], Pool: attributes["pool"], Image: attributes["image"], User: attributes["user"], Key: attributes["key"],
 		Passphrase: attributes["passphrase"],

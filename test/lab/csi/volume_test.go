@@ -7,7 +7,7 @@ import (
 )
 
 func TestParseVolume(t *testing.T) {
-	iscsi := map[string]string{"target": "iqn.x", "lun": "7", "portals": "10.0.0.1:3260,10.0.0.2:3260", "passphrase": "p"}
+	iscsi := map[string]string{"iqn": "iqn.x", "lun": "7", "portals": "10.0.0.1:3260,10.0.0.2:3260", "passphrase": "p"}
 	rbd := map[string]string{"monitor": "10.0.0.1:6789", "pool": "rbd", "image": "i", "user": "k", "key": "s"}
 	v, err := parseVolume("v", iscsi)
 	if err != nil || v.LUN != 7 || len(v.Portals) != 2 || v.Startup != "manual" || v.Passphrase != "p" {
