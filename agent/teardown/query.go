@@ -15,8 +15,10 @@ type Query struct {
 	PVs []string
 	// Volumes are those of which metadata give the driver and the handle, in order.
 	Volumes []Handle
-	// Search says that the host has devices over a network of which nothing on the
-	// host tells whose they are: only PersistentVolumes that Concern them can.
+	// Search says that the host has devices over a network, or is to log in to
+	// targets, of which nothing on the host tells whose they are: only
+	// PersistentVolumes that Concern them can. A directory of in-tree iSCSI tells
+	// a device, and not the volume.
 	Search bool
 }
 
@@ -51,8 +53,9 @@ func Ask(inv Inventory) Query {
 	}
 	for _, s := range h.stacks {
 		remote := slices.ContainsFunc(h.leaves(s), func(d Device) bool { return overNetwork(d.Kind) })
-		q.Search = q.Search || remote && len(s.host) == 0 && (len(s.volumes) == 0 || len(s.differs) > 0)
+		q.Search = q.Search || remote && len(s.host) == 0 && (len(s.volumes) == 0 || len(s.differs) > 0 || slices.ContainsFunc(s.volumes, (*volume).nameless))
 	}
+	q.Search = q.Search || slices.ContainsFunc(h.Volumes, func(v Volume) bool { return nameless(v) && h.awaited(v.Target) })
 	q.PVs = slices.Sorted(maps.Keys(pvs))
 	q.Volumes = slices.SortedFunc(maps.Keys(handles), func(a, b Handle) int {
 		return cmp.Or(cmp.Compare(a.Driver, b.Driver), cmp.Compare(a.Handle, b.Handle))
@@ -60,12 +63,26 @@ func Ask(inv Inventory) Query {
 	return q
 }
 
-// Concerns reports whether the identity names a device of the host, or its place.
+// Concerns reports whether the identity names a device of the host, or its place,
+// or a target from which some may still come.
 func (q Query) Concerns(id Identity) bool {
-	return slices.ContainsFunc(q.host.Devices, func(d Device) bool {
+	return q.host.awaited(id.Target) || slices.ContainsFunc(q.host.Devices, func(d Device) bool {
 		same, differs := q.host.identify(id, d)
 		return same || differs != ""
 	})
+}
+
+// nameless reports whether a file tells of a device, and not whose it is.
+func nameless(v Volume) bool { return v.PV == "" && v.Handle == "" }
+
+// nameless reports whether nothing on the host says which volume it is.
+func (v *volume) nameless() bool { return v.pv == "" && v.handle == "" }
+
+// awaited reports whether devices may come from the target: there is a session, or
+// a record that logs in.
+func (h *host) awaited(target string) bool {
+	return target != "" && (slices.ContainsFunc(h.Sessions, func(s Session) bool { return s.Target == target }) ||
+		slices.ContainsFunc(h.Records, func(r Record) bool { return r.Target == target && r.Startup == "automatic" }))
 }
 
 // overNetwork reports whether devices of the kind come over a network, and can be

@@ -1,10 +1,17 @@
 package teardown
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
+
+// directory is that of an in-tree iSCSI volume, before it is mounted for its pod.
+func directory(lun uint64) Volume {
+	dir := fmt.Sprintf("%s/plugins/kubernetes.io/iscsi/iface-default/%s-%s-lun-%d", kubelet, portalA, target, lun)
+	return Volume{File: dir, Dir: dir, Identity: Identity{Target: target, LUN: lun}}
+}
 
 // What a plan needs of the API: names, handles, and a search only for devices that
 // nothing on the host explains.
@@ -26,6 +33,26 @@ func TestAsk(t *testing.T) {
 			s.session("1", target, portalA)
 			s.volume(s.lun("sdb", "1", 1, "w1"), volumeShape{pv: "pv-a", bare: true, identity: Identity{WWID: "w1"}})
 		}, Query{PVs: []string{"pv-a"}, Volumes: []Handle{{"csi.example", "handle-pv-a"}}}},
+		{"a unit that only a directory of in-tree iSCSI tells", func(s *shape) {
+			s.session("1", target, portalA)
+			s.lun("sdb", "1", 3, "w3")
+			s.inv.Volumes = []Volume{directory(3)}
+		}, Query{Search: true}},
+		{"a unit on its way that only a directory tells", func(s *shape) {
+			s.session("1", target, portalA)
+			s.inv.Volumes = []Volume{directory(3)}
+		}, Query{Search: true}},
+		{"a target that is to be logged in to, by a directory", func(s *shape) {
+			s.session("1", target, portalA)
+			s.inv.Sessions, s.inv.Volumes = nil, []Volume{directory(3)}
+		}, Query{Search: true}},
+		{"a directory whose target is forgotten", func(s *shape) { s.inv.Volumes = []Volume{directory(3)} }, Query{}},
+		{"a directory whose volume is mounted for its pod", func(s *shape) {
+			s.session("1", target, portalA)
+			s.lun("sdb", "1", 3, "w3")
+			s.inv.Volumes = []Volume{directory(3)}
+			s.inv.Volumes[0].PV = "pv-a" // as the mounts say
+		}, Query{PVs: []string{"pv-a"}}},
 		{"root on iSCSI", rootOnISCSI, Query{}},
 	}
 	for _, tt := range tests {
@@ -43,7 +70,7 @@ func TestAsk(t *testing.T) {
 	s.lun("sdb", "1", 1, "w1")
 	for id, want := range map[Identity]bool{
 		{Target: target, LUN: 1}: true, {WWID: "w1"}: true, {WWID: "w2", Target: target, LUN: 1}: true,
-		{Target: target, LUN: 2}: false, {WWID: "w2"}: false, {}: false,
+		{Target: target, LUN: 2}: true, {Target: target + "2", LUN: 1}: false, {WWID: "w2"}: false, {}: false,
 	} {
 		if got := Ask(s.inv).Concerns(id); got != want {
 			t.Errorf("%+v concerns the host: %t", id, got)
