@@ -36,8 +36,9 @@ stops the agents and the controller, lifts Picket's taints and deletes its
 objects. Nobody resets on the way. What is then left of Picket in the cluster,
 roles and the like, can be deleted in any order.
 
-It stops where a node cannot become unarmed, and says why. To run it again goes
-on from there.`,
+It stops where a node cannot become unarmed, or was fenced and is not rid of the
+volumes that have moved, and says why; and where somebody sets the policy's mode
+back. To run it again goes on from there.`,
 		Example: `  helm uninstall picket                # runs it, in a Job of its own
   kubectl apply -f uninstall.yaml      # the same without Helm
   picket-controller uninstall --kubeconfig ~/.kube/config`,

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -211,9 +212,49 @@ func (s sayer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// workloads runs Picket's own pods, with nothing in them: agents and controllers
+// are processes here.
+func (r *run) workloads(ctx context.Context) error {
+	objects, err := deploy.Workloads(deploy.Image)
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		if err := r.Plane.Apply(ctx, o); err != nil {
+			return err
+		}
+	}
+	return r.eventually(ctx, time.Minute, "a pod of the DaemonSet to run on every node", func(ctx context.Context) error {
+		pods, err := r.ownPods(ctx)
+		if err != nil {
+			return err
+		}
+		for _, n := range r.names() {
+			if !slices.ContainsFunc(pods, func(p corev1.Pod) bool {
+				return p.Labels["app.kubernetes.io/name"] == "picket-agent" && p.Spec.NodeName == n && p.Status.Phase == corev1.PodRunning
+			}) {
+				return fmt.Errorf("none on %s among %d pods", n, len(pods))
+			}
+		}
+		return nil
+	})
+}
+
+// ownPods are those of Picket's namespace.
+func (r *run) ownPods(ctx context.Context) ([]corev1.Pod, error) {
+	list, err := r.Plane.Client().CoreV1().Pods(fleet.Namespace).List(ctx, listAll)
+	if err != nil {
+		return nil, err
+	}
+	return list.Items, nil
+}
+
 func uninstalled(ctx context.Context, r *run) error {
 	w, err := r.armedWriter(ctx)
 	if err != nil {
+		return err
+	}
+	if err := r.workloads(ctx); err != nil {
 		return err
 	}
 	// One node is dead, fenced and quarantined when the last day comes.
@@ -232,7 +273,8 @@ func uninstalled(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	// The controllers are no Deployment here: they go when the hosts are clean.
+	// The controllers do not run in the Deployment's pods: they go when the hosts are
+	// clean. The dead node's pods have no kubelet to end them.
 	ended := make(chan error, 1)
 	go func() { ended <- r.endControllers(ctx, alive) }()
 	started := time.Now()
@@ -337,6 +379,13 @@ func (r *run) nothingLeft(ctx context.Context, alive []string) error {
 				return fmt.Errorf("%s still has the taint %s", n.Name, t.ToString())
 			}
 		}
+	}
+	pods, err := r.ownPods(ctx)
+	if err != nil {
+		return err
+	}
+	if len(pods) > 0 {
+		return fmt.Errorf("%d pods of Picket's are left, such as %s on %s", len(pods), pods[0].Name, pods[0].Spec.NodeName)
 	}
 	policy, err := r.Client.FencingPolicies.Get(ctx, v1alpha1.PolicyName)
 	if err != nil {

@@ -43,59 +43,6 @@ func (u *run) awaitFences(ctx context.Context) error {
 	})
 }
 
-// stopAgents deletes the DaemonSet, and waits for its pods.
-func (u *run) stopAgents(ctx context.Context) error {
-	sets := u.Kube.AppsV1().DaemonSets(u.Namespace)
-	return u.gone(ctx, "daemonset picket-agent", func(ctx context.Context, o metav1.DeleteOptions) error {
-		return sets.Delete(ctx, "picket-agent", o)
-	})
-}
-
-// stopController deletes the Deployment, waits for its pods, and then until nobody
-// leads: a leader outside of the cluster would make anew what is deleted below.
-func (u *run) stopController(ctx context.Context) error {
-	deployments := u.Kube.AppsV1().Deployments(u.Namespace)
-	err := u.gone(ctx, "deployment picket-controller", func(ctx context.Context, o metav1.DeleteOptions) error {
-		return deployments.Delete(ctx, "picket-controller", o)
-	})
-	if err != nil {
-		return err
-	}
-	var seen string
-	var since time.Time
-	return u.await(ctx, func(ctx context.Context) (string, error) {
-		lease, err := u.Kube.CoordinationV1().Leases(u.Namespace).Get(ctx, u.Lease, metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err):
-			return "", nil
-		case err != nil:
-			return "", fmt.Errorf("read the leader lease: %w", err)
-		case lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == "":
-			return "", nil
-		case lease.ResourceVersion != seen:
-			seen, since = lease.ResourceVersion, time.Now()
-		case time.Since(since) >= u.Still:
-			return "", nil
-		}
-		return fmt.Sprintf("%s may lead; no controller may run, not even outside of the cluster", *lease.Spec.HolderIdentity), nil
-	})
-}
-
-// gone deletes something that owns pods, and waits until they are gone.
-func (u *run) gone(ctx context.Context, what string, del func(context.Context, metav1.DeleteOptions) error) error {
-	foreground := metav1.DeletePropagationForeground
-	return u.await(ctx, func(ctx context.Context) (string, error) {
-		err := del(ctx, metav1.DeleteOptions{PropagationPolicy: &foreground})
-		if apierrors.IsNotFound(err) {
-			return "", nil
-		}
-		if err != nil {
-			return "", fmt.Errorf("delete %s: %w", what, err)
-		}
-		return "the pods of " + what + " end", nil
-	})
-}
-
 // liftTaints takes Picket's taints and annotations off every Node, each on exactly
 // the version that was read.
 func (u *run) liftTaints(ctx context.Context) error {

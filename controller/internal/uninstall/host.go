@@ -1,6 +1,7 @@
 package uninstall
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -16,13 +17,14 @@ import (
 func (u *run) awaitHosts(ctx context.Context) error {
 	said := make(map[string]bool)
 	return u.await(ctx, func(ctx context.Context) (string, error) {
-		hosts, err := u.hosts(ctx)
+		all, err := u.look(ctx)
 		if err != nil {
 			return "", err
 		}
 		late := u.late()
 		var armed, waits []string
-		for _, h := range hosts {
+		for name := range all.nodes { // a guard without a node is nobody's
+			h := all.host(name)
 			state, note := h.judge(late)
 			switch state {
 			case unknown, clean:
@@ -40,7 +42,7 @@ func (u *run) awaitHosts(ctx context.Context) error {
 		if len(armed)+len(waits) == 0 {
 			return "", nil
 		}
-		left := fmt.Sprintf("%d of %d nodes are done", len(hosts)-len(armed)-len(waits), len(hosts))
+		left := fmt.Sprintf("%d of %d nodes are done", len(all.nodes)-len(armed)-len(waits), len(all.nodes))
 		if len(waits) > 0 {
 			left += "; cleaning " + some(waits)
 		}
@@ -69,39 +71,52 @@ type host struct {
 	dead       string              // the boot that was fenced to the end, if any
 }
 
-// hosts reads all nodes. A guard without a node is nobody's.
-func (u *run) hosts(ctx context.Context) ([]host, error) {
+// A census is what the API says of all nodes, each by name.
+type census struct {
+	nodes  map[string]*corev1.Node
+	guards map[string]*v1alpha1.NodeGuard
+	dead   map[string]string // the boot that was fenced to the end
+}
+
+// look reads all nodes.
+func (u *run) look(ctx context.Context) (census, error) {
+	c := census{map[string]*corev1.Node{}, map[string]*v1alpha1.NodeGuard{}, map[string]string{}}
 	nodes, err := u.Kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("list nodes: %w", err)
+		return c, fmt.Errorf("list nodes: %w", err)
 	}
 	guards, err := u.Picket.NodeGuards.List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("list nodeguards: %w", err)
+		return c, fmt.Errorf("list nodeguards: %w", err)
 	}
 	fences, err := u.Picket.NodeFences.List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("list nodefences: %w", err)
+		return c, fmt.Errorf("list nodefences: %w", err)
 	}
-	byName := make(map[string]*v1alpha1.NodeGuard)
+	for i := range nodes.Items {
+		c.nodes[nodes.Items[i].Name] = &nodes.Items[i]
+	}
 	for i := range guards.Items {
-		byName[guards.Items[i].Name] = &guards.Items[i]
+		c.guards[guards.Items[i].Name] = &guards.Items[i]
 	}
-	dead := make(map[string]string)
 	for _, f := range fences.Items {
 		if f.Status.Phase == v1alpha1.FenceFenced || f.Status.Phase == v1alpha1.FenceDetached {
-			dead[f.Status.Node] = f.Status.BootID
+			c.dead[f.Status.Node] = f.Status.BootID
 		}
 	}
-	var all []host
-	for _, n := range nodes.Items {
-		h := host{name: n.Name, boot: n.Status.NodeInfo.BootID, guard: byName[n.Name], dead: dead[n.Name]}
+	return c, nil
+}
+
+// host returns the host of that name; one whose Node is gone is not ready.
+func (c census) host(name string) host {
+	h := host{name: name, guard: c.guards[name], dead: c.dead[name]}
+	if n := c.nodes[name]; n != nil {
+		h.boot = n.Status.NodeInfo.BootID
 		h.ready = slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
 			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 		})
-		all = append(all, h)
 	}
-	return all, nil
+	return h
 }
 
 // A state is how far a host is.
@@ -111,7 +126,7 @@ const (
 	unknown    state = iota
 	clean            // nothing of Picket's is on it
 	leftBehind       // it is not armed, or dead; something may be left on it
-	waiting          // it is not armed, and its agent is at work
+	waiting          // its agent is at work, or has yet to begin
 	stillArmed       // it resets when it hears no roll any more
 )
 
@@ -119,18 +134,25 @@ const (
 // at its end.
 func (h host) judge(late bool) (state, string) {
 	if h.guard == nil || h.guard.Status.BootID == "" {
+		if h.ready && h.unclean() != "" {
+			return waiting, h.unclean()
+		}
 		return clean, "" // no agent has ever spoken here
 	}
 	s := h.guard.Status
 	switch {
-	case s.Promise.Armed && s.BootID == h.dead:
+	case s.BootID == h.dead && !h.ready:
 		return leftBehind, "was fenced and is off; what is on its disk stays: see deploy/README.md"
+	case s.BootID == h.dead && h.unclean() != "":
+		return waiting, h.unclean()
 	case s.Promise.Armed && !h.ready:
 		return stillArmed, "and NotReady: bring it back, or switch it off and delete its Node"
 	case s.Promise.Armed && s.BootID != h.boot:
 		return stillArmed, "in boot " + s.BootID + ", and the kubelet names another: its agent has not spoken since"
 	case s.Promise.Armed:
 		return stillArmed, "asked to leave"
+	case h.unclean() != "": // however late it is, and whatever else it says (A14)
+		return waiting, h.unclean()
 	case s.Reason == v1alpha1.ReasonUninstalled:
 		return clean, ""
 	case s.Reason == v1alpha1.ReasonHolderStays:
@@ -139,4 +161,24 @@ func (h host) judge(late bool) (state, string) {
 		return leftBehind, fmt.Sprintf("is not armed, and its agent (version %q, %s) has not cleaned the host: see deploy/README.md", s.Version, s.Reason)
 	}
 	return waiting, s.Phase
+}
+
+// unclean says what keeps the host from its rejoin, or nothing: a boot of it was
+// fenced, and nobody has said since that no moved volume is left there. Its
+// quarantine must stay for as long.
+func (h host) unclean() string {
+	fenced, found := h.dead, v1alpha1.Storage{}
+	if h.guard != nil {
+		// The fence knows first; the guard still does where it was deleted by hand.
+		fenced, found = cmp.Or(fenced, h.guard.Spec.FencedBoot), h.guard.Status.Storage
+	}
+	if fenced == "" || found.State == v1alpha1.StorageClean && found.FencedBoot == fenced {
+		return ""
+	}
+	said := cmp.Or(found.State, v1alpha1.StorageUnknown)
+	if found.Message != "" {
+		said += ": " + found.Message
+	}
+	return "was fenced, and its agent has not said since that no volume that has moved is left there (storage " + said +
+		"); if that does not end, reboot it, or switch it off and delete its Node"
 }

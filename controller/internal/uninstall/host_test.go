@@ -12,35 +12,65 @@ import (
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 )
 
-// A13: nothing goes on past a node that is armed, whatever else it says.
+// A13: nothing goes on past a node that is armed, whatever else it says; nor past
+// one whose moved volumes may still be mapped (A14), however late it is.
 func TestA13_AnArmedNodeStopsTheUninstall(t *testing.T) {
 	guard := func(boot string, armed bool, reason string) *v1alpha1.NodeGuard {
 		return &v1alpha1.NodeGuard{Status: v1alpha1.NodeGuardStatus{
-			BootID: boot, Promise: v1alpha1.Promise{Armed: armed}, Reason: reason, Message: "drain it", Version: "v0.2.0",
+			BootID: boot, Promise: v1alpha1.Promise{Armed: armed}, Phase: "Leaving", Reason: reason, Message: "drain it", Version: "v0.2.0",
 		}}
 	}
+	// back is a guard of boot b2, on a node whose boot b was fenced.
+	back := func(g *v1alpha1.NodeGuard, state, of string) *v1alpha1.NodeGuard {
+		g.Spec.FencedBoot = "b"
+		g.Status.Storage = v1alpha1.Storage{State: state, FencedBoot: of, Message: "sdb is mapped"}
+		return g
+	}
+	told := &v1alpha1.NodeGuard{Spec: v1alpha1.NodeGuardSpec{FencedBoot: "b"}}
+	type word struct {
+		state state
+		says  string
+	}
+	same := func(s state, says string) [2]word { return [2]word{{s, says}, {s, says}} }
 	for name, tt := range map[string]struct {
 		host host
-		late state
-		soon state
-		says string // in time
+		want [2]word // in time, and late
 	}{
-		"never guarded":           {host{boot: "b"}, clean, clean, ""},
-		"an agent that never ran": {host{boot: "b", guard: &v1alpha1.NodeGuard{}}, clean, clean, ""},
-		"clean":                   {host{boot: "b", ready: true, guard: guard("b", false, "Uninstalled")}, clean, clean, ""},
-		"nowayout":                {host{boot: "b", ready: true, guard: guard("b", false, "HolderStays")}, leftBehind, leftBehind, "drain it"},
-		"at work":                 {host{boot: "b", ready: true, guard: guard("b", false, "Stopping")}, leftBehind, waiting, ""},
-		"armed":                   {host{boot: "b", ready: true, guard: guard("b", true, "")}, stillArmed, stillArmed, "asked to leave"},
-		"armed, and says it left": {host{boot: "b", ready: true, guard: guard("b", true, "Uninstalled")}, stillArmed, stillArmed, "asked"},
-		"armed and cut off":       {host{boot: "b", guard: guard("b", true, "")}, stillArmed, stillArmed, "delete its Node"},
-		"armed in another boot":   {host{boot: "b", ready: true, guard: guard("b2", true, "")}, stillArmed, stillArmed, "in boot b2"},
-		"fenced to the end":       {host{boot: "b", guard: guard("b", true, ""), dead: "b"}, leftBehind, leftBehind, "was fenced"},
-		"another boot was fenced": {host{boot: "b2", ready: true, guard: guard("b2", true, ""), dead: "b"}, stillArmed, stillArmed, "asked"},
+		"never guarded":           {host{boot: "b"}, same(clean, "")},
+		"an agent that never ran": {host{boot: "b", guard: &v1alpha1.NodeGuard{}}, same(clean, "")},
+		"clean":                   {host{boot: "b", ready: true, guard: guard("b", false, "Uninstalled")}, same(clean, "")},
+		"nowayout":                {host{boot: "b", ready: true, guard: guard("b", false, "HolderStays")}, same(leftBehind, "drain it")},
+		"at work":                 {host{boot: "b", ready: true, guard: guard("b", false, "Stopping")}, [2]word{{waiting, "Leaving"}, {leftBehind, "has not cleaned the host"}}},
+		"armed":                   {host{boot: "b", ready: true, guard: guard("b", true, "")}, same(stillArmed, "asked to leave")},
+		"armed, and says it left": {host{boot: "b", ready: true, guard: guard("b", true, "Uninstalled")}, same(stillArmed, "asked")},
+		"armed and cut off":       {host{boot: "b", guard: guard("b", true, "")}, same(stillArmed, "delete its Node")},
+		"armed in another boot":   {host{boot: "b", ready: true, guard: guard("b2", true, "")}, same(stillArmed, "in boot b2")},
+		"another boot was fenced": {host{boot: "b2", ready: true, guard: guard("b2", true, ""), dead: "b"}, same(stillArmed, "asked")},
+
+		"fenced to the end":                   {host{boot: "b", guard: guard("b", true, ""), dead: "b"}, same(leftBehind, "was fenced")},
+		"fenced by a person, to the end":      {host{boot: "b", guard: guard("b", false, ""), dead: "b"}, same(leftBehind, "was fenced")},
+		"fenced, and not seen to be off":      {host{boot: "b", ready: true, guard: guard("b", true, ""), dead: "b"}, same(waiting, "moved")},
+		"fenced, and the new boot is silent":  {host{boot: "b2", ready: true, guard: guard("b", true, ""), dead: "b"}, same(waiting, "moved")},
+		"fenced, and its guard was deleted":   {host{boot: "b2", ready: true, guard: told, dead: "b"}, same(waiting, "moved")},
+		"fenced, and it has no guard":         {host{boot: "b2", ready: true, dead: "b"}, same(waiting, "moved")},
+		"fenced and off, and it has no guard": {host{boot: "b", dead: "b"}, same(clean, "")},
+
+		"back, and not told of the fence": {host{boot: "b2", ready: true, guard: guard("b2", false, "Uninstalled"), dead: "b"}, same(waiting, "moved")},
+		"back and dirty":                  {host{boot: "b2", ready: true, guard: back(guard("b2", false, "Stopping"), "Dirty", "b"), dead: "b"}, same(waiting, "Dirty: sdb is mapped")},
+		"back and dirty, and NotReady":    {host{boot: "b2", guard: back(guard("b2", false, "Stopping"), "Dirty", "b"), dead: "b"}, same(waiting, "delete its Node")},
+		"dirty, and says it left":         {host{boot: "b2", ready: true, guard: back(guard("b2", false, "Uninstalled"), "Dirty", "b"), dead: "b"}, same(waiting, "reboot it")},
+		"dirty, and its holder stays":     {host{boot: "b2", ready: true, guard: back(guard("b2", false, "HolderStays"), "Dirty", "b"), dead: "b"}, same(waiting, "reboot it")},
+		"dirty, and the fence is gone":    {host{boot: "b2", ready: true, guard: back(guard("b2", false, "Uninstalled"), "Dirty", "b")}, same(waiting, "moved")},
+		"clean of another fence":          {host{boot: "b2", ready: true, guard: back(guard("b2", false, "Uninstalled"), "Clean", "b0"), dead: "b"}, same(waiting, "moved")},
+		"clean of the fence":              {host{boot: "b2", ready: true, guard: back(guard("b2", false, "Uninstalled"), "Clean", "b"), dead: "b"}, same(clean, "")},
+		"clean of the fence, and at work": {host{boot: "b2", ready: true, guard: back(guard("b2", false, "Stopping"), "Clean", "b"), dead: "b"}, [2]word{{waiting, "Leaving"}, {leftBehind, "has not cleaned the host"}}},
+		"cleaned in the same boot":        {host{boot: "b", ready: true, guard: back(guard("b", false, "Uninstalled"), "Clean", "b"), dead: "b"}, same(clean, "")},
+		"dirty and armed":                 {host{boot: "b2", ready: true, guard: back(guard("b2", true, ""), "Dirty", "b"), dead: "b"}, same(stillArmed, "asked")},
 	} {
-		for late, want := range map[bool]state{true: tt.late, false: tt.soon} {
-			got, note := tt.host.judge(late)
-			if got != want || !strings.Contains(note, tt.says) && late == (tt.late == tt.soon) {
-				t.Errorf("%s, late %v: %d %q, want %d with %q", name, late, got, note, want, tt.says)
+		for i, want := range tt.want {
+			got, note := tt.host.judge(i == 1)
+			if got != want.state || !strings.Contains(note, want.says) || (note == "") != (want.says == "") {
+				t.Errorf("%s, late %v: %d %q, want %d with %q", name, i == 1, got, note, want.state, want.says)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package uninstall
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -45,6 +46,28 @@ func (u *run) mark(ctx context.Context) error {
 		}
 		return "", nil
 	})
+}
+
+// errTakenBack ends an uninstall whose mark somebody has taken off.
+var errTakenBack = errors.New("somebody has set the FencingPolicy's mode back, so nothing more is taken off: " +
+	"install Picket again if agents or controller are gone already, or run this again to take it off after all")
+
+// marked fails unless the policy still says that Picket leaves: people may have set
+// it back since, and then what comes next must not happen.
+func (u *run) marked(ctx context.Context) error {
+	there := false
+	err := u.await(ctx, func(ctx context.Context) (string, error) {
+		p, err := u.Picket.FencingPolicies.Get(ctx, v1alpha1.PolicyName)
+		if err != nil && !apierrors.IsNotFound(err) {
+			return "", fmt.Errorf("read the policy's mode: %w", err)
+		}
+		there = err == nil && p.Spec.Mode == v1alpha1.Uninstall && p.Annotations[annotationBefore] != ""
+		return "", nil
+	})
+	if err == nil && !there {
+		return errTakenBack
+	}
+	return err
 }
 
 // unmark gives the policy back its mode, or deletes one that was made for the

@@ -26,7 +26,8 @@ type Config struct {
 	Pace time.Duration
 	// Patience is how long an unarmed node may take to say that its host is clean.
 	// One whose agent is of a version that does not know how, or is not there,
-	// never says so; it resets nobody, and is left behind with a word.
+	// never says so; it resets nobody, and is left behind with a word. It does not
+	// end for a node that was fenced and has not rejoined.
 	Patience time.Duration
 	// Still is how long the leader lease must stand still before nobody leads: more
 	// than its life.
@@ -53,17 +54,26 @@ func Run(ctx context.Context, c Config) error {
 	for _, step := range []struct {
 		what string
 		do   func(context.Context) error
+		// final says that it cannot be taken back: it needs the mark.
+		final bool
 	}{
-		{"tell the agents to leave", u.mark},
-		{"wait until no node is armed and every host is clean", u.awaitHosts},
-		{"wait for the fences that run", u.awaitFences},
-		{"stop the agents", u.stopAgents},
-		{"stop the controller", u.stopController},
-		{"lift Picket's taints", u.liftTaints},
-		{"delete Picket's objects", u.clear},
+		{"tell the agents to leave", u.mark, false},
+		{"wait until no node is armed and every host is clean", u.awaitHosts, false},
+		{"wait for the fences that run", u.awaitFences, false},
+		{"stop the agents", u.stopAgents, true},
+		{"stop the controller", u.stopController, true},
+		{"lift Picket's taints", u.liftTaints, true},
+		{"delete Picket's objects", u.clear, true},
 	} {
 		u.say("%s", step.what)
-		if err := step.do(ctx); err != nil {
+		var err error
+		if step.final {
+			err = u.marked(ctx)
+		}
+		if err == nil {
+			err = step.do(ctx)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
 		}
 	}
