@@ -14,10 +14,13 @@ type Attachments struct {
 	// least the PersistentVolumes that name a device, a target or an image of the
 	// host, or that its metadata name.
 	Volumes []Attachment
-	// Pods are the UIDs of the pods that are bound to this node and are not being
-	// deleted; of static pods those that the kubelet gives them on the host
-	// (annotation kubernetes.io/config.hash), too.
+	// Pods are the UIDs of the pods that are bound to this node, have not ended, and
+	// are not being deleted; of static pods those that the kubelet gives them on the
+	// host (annotation kubernetes.io/config.hash), too.
 	Pods []string
+	// Leaving are those of the other pods that are bound to this node: they have
+	// ended, or are being deleted.
+	Leaving []string
 	// Fences are the storage fences against this node that have been
 	// acknowledged and last until it is Clean.
 	Fences []Fence
@@ -40,6 +43,12 @@ type Attachment struct {
 	// Again says that the attachment is younger than the fence: what the host
 	// has of the volume from before is stale none the less.
 	Again bool
+	// Held is what says that it has yet to be detached from this node: its
+	// VolumeAttachment, in whatever state, or the Node's volumesAttached. It is
+	// empty where nothing does, or where nothing tells which pods it is held for.
+	Held string
+	// Wanted says that one of Pods has its claim or, where it has none, names it.
+	Wanted bool
 }
 
 // A Fence is a fence at the storage, such as a Ceph blocklist entry.

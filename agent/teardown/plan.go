@@ -1,6 +1,9 @@
 package teardown
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // A Rejoin is how the policy lets a node come back that was fenced and did not
 // reset.
@@ -80,6 +83,7 @@ func Make(inv Inventory, api Attachments, aim Aim) Plan {
 	h.claim()
 	if api.Known {
 		h.judge()
+		h.spare()
 	}
 	work := h.steps()
 	for _, s := range h.stacks {
@@ -87,8 +91,8 @@ func Make(inv Inventory, api Attachments, aim Aim) Plan {
 			s.block("no step is known that removes what is left of it")
 		}
 	}
-	wide := h.wideBlockers()
-	p := Plan{Blockers: append(wide, h.blockers()...), Stuck: Blocked}
+	wide, held := h.wideBlockers(), h.held()
+	p := Plan{Blockers: slices.Concat(wide, h.blockers(), held), Stuck: Blocked}
 	if aim.SameBoot || h.dirty() {
 		p.Stuck = Reset
 	}
@@ -100,8 +104,10 @@ func Make(inv Inventory, api Attachments, aim Aim) Plan {
 	case len(work) > 0:
 		p.State, p.Why = Work, "something of a volume that has moved is left"
 		p.Steps = work
-	case len(p.Blockers) > 0:
+	case len(p.Blockers) > len(held):
 		p.State, p.Why = Blocked, "what is left of a volume that has moved needs a person"
+	case len(held) > 0:
+		p.State, p.Why = Blocked, "Kubernetes has not finished taking volumes away from this node (C6)"
 	default:
 		p.State, p.Why = Clean, "nothing is left of a volume that has moved"
 	}
@@ -158,14 +164,55 @@ func (h *host) blockers() []Blocker {
 	return found
 }
 
+// held returns the volumes that Kubernetes has yet to take away from this node. In
+// a later boot than the fenced one they count as attached until then, and what is
+// on the host of them stays; but it is not Clean for as long: what comes back of
+// them after that, or is left, nobody would look for. Whoever cleared the
+// out-of-service taint too early, or lost it with the Node, reads here what the
+// quarantine waits for (17, 21, 22). The fenced boot has no use for this: there
+// they are stale already.
+func (h *host) held() []Blocker {
+	if h.aim.SameBoot {
+		return nil
+	}
+	var found []Blocker
+	seen := map[*volume]bool{}
+	for _, a := range h.api.Volumes {
+		v := h.known.get(keys(a.PV, a.Driver, a.Handle, "")[0])
+		if v.lingers() && !seen[v] {
+			found = append(found, Blocker{Volume: v.name(), Why: "no pod of this node uses it, and it has yet to be detached from here: " + v.held})
+		}
+		seen[v] = true
+	}
+	return found
+}
+
 // dirty reports whether something may be writing to a volume that has moved.
-func (h *host) dirty() bool {
+func (h *host) dirty() bool { return slices.ContainsFunc(h.stacks, h.regained) }
+
+// regained reports whether something of the stack is stale and in use, and has to
+// end now, whatever that takes.
+//
+// In the fenced boot that is all that is stale and used. In a later one nothing in
+// use is from before: the fenced boot's mounts, processes and dirty pages died with
+// it. There it is what an attachment says is elsewhere. Where nothing attaches a
+// volume, a look that finds it used by no pod shows no more than a pod that ends
+// or has yet to start, since host and API are read one after the other: whatever
+// was written to it, was for a pod of this boot. A reset would undo nothing of
+// that, and reboots a healthy node.
+func (h *host) regained(s *stack) bool {
+	return s.stale && s.used() && len(s.host) == 0 && (h.aim.SameBoot || s.displaced())
+}
+
+// spare leaves to the kubelet what is in use in a later boot of volumes that nothing
+// attaches: it unmounts what it has mounted, and writes back what a pod has written.
+// Until it has, or a person has, the node is not Clean.
+func (h *host) spare() {
 	for _, s := range h.stacks {
-		if s.stale && s.used() && len(s.host) == 0 {
-			return true
+		if s.stale && s.used() && len(s.host) == 0 && !h.regained(s) {
+			s.blockers = slices.Insert(s.blockers, 0, "in use, though no pod of this node has it any more: its kubelet unmounts it, or a person must")
 		}
 	}
-	return false
 }
 
 // reset returns why only a reset is safe, or nothing. In a later boot than the
@@ -182,7 +229,7 @@ func (h *host) reset(blockers []Blocker) string {
 	}
 	for _, s := range h.stacks {
 		switch {
-		case !s.stale || !s.used() || len(s.host) > 0:
+		case !h.regained(s):
 		case s.uncut:
 			return "a volume that has moved is in use, and cannot be cut off: " + s.blockers[0]
 		case h.aim.Rejoin != RejoinClean:

@@ -21,6 +21,9 @@ type volume struct {
 	attached bool // to this node, since before the fence
 	again    bool // attached to this node, since after the fence
 	alive    bool // a pod of this node uses it
+	wanted   bool // a pod that a later boot than the fenced one may start has its claim
+
+	held string // what says that it has yet to be detached from this node
 }
 
 // stale reports whether this node has no right to the volume any more, or none
@@ -35,6 +38,8 @@ func (v *volume) stale() (bool, string) {
 		return true, "not attached to this node"
 	case v.alive:
 		return false, "used by a pod of this node"
+	case v.wanted:
+		return false, "a pod of this node has its claim"
 	}
 	return true, "used by no pod of this node"
 }
@@ -83,7 +88,7 @@ func (h *host) findVolumes() *volumes {
 	}
 	for _, m := range h.Volumes {
 		k := keys(m.PV, m.Driver, m.Handle, m.File)
-		for _, other := range k {
+		for _, other := range append(k, h.places(m)...) {
 			vs.set.join(k[0], other)
 		}
 	}
@@ -93,15 +98,33 @@ func (h *host) findVolumes() *volumes {
 		v.gated = v.gated || a.Gated
 		v.attached = v.attached || a.Attached && !a.Again
 		v.again = v.again || a.Attached && a.Again
+		v.held = cmp.Or(v.held, a.Held)
+		// What the fenced boot has of a volume it has from before the fence, whoever
+		// has the claim now; a later one has it for the pods of now.
+		v.wanted = v.wanted || a.Wanted && !h.aim.SameBoot
 	}
 	for _, m := range h.Volumes {
 		v := vs.get(keys(m.PV, m.Driver, m.Handle, m.File)[0])
 		v.describe(m.PV, m.Driver, m.Handle, "")
 		if p, ok := placeOf(h.Roots, m.Dir); ok {
-			h.use(v, p.pod)
+			h.record(v, p.pod)
 		}
 	}
+	h.known = vs
 	return vs
+}
+
+// places returns keys of the PersistentVolumes that have the place that a file names,
+// where it names nothing else: an in-tree volume's directory, before the volume is
+// mounted for its pod. What the fenced boot has not mounted is nobody's there.
+func (h *host) places(m Volume) []string {
+	var k []string
+	for _, a := range h.api.Volumes {
+		if !h.aim.SameBoot && m.PV == "" && m.Handle == "" && m.Target != "" && a.Target == m.Target && a.LUN == m.LUN {
+			k = append(k, keys(a.PV, a.Driver, a.Handle, "")...)
+		}
+	}
+	return k
 }
 
 // get returns the volume with that key, a new one if there is none.
@@ -125,8 +148,17 @@ func (v *volume) describe(pv, driver, handle, claim string) {
 // name returns how to call the volume to people.
 func (v *volume) name() string { return cmp.Or(v.pv, v.handle, v.key) }
 
-// use notes that a pod uses the volume.
+// use notes that something of the volume is mounted for a pod. No boot leaves a
+// mount to the next: in a later one than the fenced it is the pod's to the end, and
+// the kubelet's to unmount. The fenced boot's pods are gone once they are to go.
 func (h *host) use(v *volume, pod string) {
+	h.record(v, pod)
+	v.alive = v.alive || !h.aim.SameBoot && slices.Contains(h.api.Leaving, pod)
+}
+
+// record notes that a pod uses the volume, or did when a file was written: those
+// outlast a reset.
+func (h *host) record(v *volume, pod string) {
 	if pod == "" {
 		return
 	}
@@ -134,4 +166,17 @@ func (h *host) use(v *volume, pod string) {
 		v.pods = slices.Insert(v.pods, i, pod)
 	}
 	v.alive = v.alive || slices.Contains(h.api.Pods, pod)
+}
+
+// lingers reports whether the volume is still to be taken away from this node: it
+// has not been detached, and no pod here has a use for it (C6).
+func (v *volume) lingers() bool { return v.held != "" && !v.wanted && !v.alive }
+
+// displaced reports whether the stack has a stale volume of which an attachment
+// says where it is.
+func (s *stack) displaced() bool {
+	return slices.ContainsFunc(s.volumes, func(v *volume) bool {
+		stale, _ := v.stale()
+		return stale && v.gated
+	})
 }

@@ -13,15 +13,14 @@ func (s *search) answer() Answer {
 	a := Answer{Moving: s.node.moving(), Names: s.names()}
 	a.Known = true
 	for i := range s.pods {
-		p := &s.pods[i]
-		// What a later boot than the fenced one has mounted for a pod that is on its
-		// way out is that pod's to the end. The fenced boot's pods are gone once the
-		// API wants them gone.
-		if !p.ended() && (!s.fence.Same || p.Metadata.DeletionTimestamp == nil) {
+		if p := &s.pods[i]; p.stays() {
 			a.Pods = append(a.Pods, p.uids()...)
+		} else {
+			a.Leaving = append(a.Leaving, p.uids()...)
 		}
 	}
 	slices.Sort(a.Pods)
+	slices.Sort(a.Leaving)
 	described := make(map[teardown.Handle]bool)
 	for i := range s.volumes {
 		v := &s.volumes[i]
@@ -31,8 +30,9 @@ func (s *search) answer() Answer {
 	}
 	for h := range s.handles() {
 		if !described[h] {
-			t := teardown.Attachment{Driver: h.Driver, Handle: h.Handle, Gated: s.drivers[h.Driver]}
-			s.judge(&t, "", h, "")
+			v := s.sources[h]
+			t := teardown.Attachment{PV: v.Metadata.Name, Claim: v.claim(), Driver: h.Driver, Handle: h.Handle, Gated: s.drivers[h.Driver], Identity: v.identity()}
+			s.judge(&t, h, "")
 			a.Volumes = append(a.Volumes, t)
 		}
 	}
@@ -50,12 +50,14 @@ func (s *search) attachment(v *volume) teardown.Attachment {
 	case v.Spec.CSI != nil:
 		t.Driver, t.Handle = v.Spec.CSI.Driver, v.Spec.CSI.VolumeHandle
 		t.Gated = s.drivers[t.Driver]
-		s.judge(&t, t.Claim, teardown.Handle{Driver: t.Driver, Handle: t.Handle}, "")
+		s.judge(&t, teardown.Handle{Driver: t.Driver, Handle: t.Handle}, "")
 	case v.Spec.ISCSI != nil:
 		t.Gated = true
-		s.judge(&t, t.Claim, teardown.Handle{}, iscsiName(v.Spec.ISCSI))
+		s.judge(&t, teardown.Handle{}, iscsiName(v.Spec.ISCSI))
 	case v.Spec.FC != nil:
 		t.Gated = true // and its disks are the host's for Picket, attached or not
+	default:
+		t.Wanted = s.wants(t.Claim)
 	}
 	return t
 }
@@ -74,26 +76,52 @@ func (s *search) inline() []teardown.Attachment {
 				Identity: teardown.Identity{Target: v.ISCSI.IQN, LUN: v.ISCSI.Lun},
 			}
 			t.Attached = s.node.has(name)
+			if t.Attached {
+				t.Held = volumesAttached
+			}
+			t.Wanted = s.pods[i].stays()
 			t.Again = s.again(s.pods[i].retained() && s.pods[i].Metadata.DeletionTimestamp == nil, time.Time{})
-			if !slices.ContainsFunc(all, func(o teardown.Attachment) bool { return o.Handle == t.Handle }) {
+			if j := slices.IndexFunc(all, func(o teardown.Attachment) bool { return o.Handle == t.Handle }); j < 0 {
 				all = append(all, t)
+			} else {
+				all[j].Wanted = all[j].Wanted || t.Wanted
 			}
 		}
 	}
 	return all
 }
 
+// volumesAttached is where a Node lists what is attached to it.
+const volumesAttached = "volumesAttached of the Node"
+
 // judge says whether a volume is attached: a CSI volume by its VolumeAttachment,
 // an in-tree one by its name among the Node's.
-func (s *search) judge(t *teardown.Attachment, claim string, h teardown.Handle, name string) {
+func (s *search) judge(t *teardown.Attachment, h teardown.Handle, name string) {
 	var since time.Time
+	listed := s.node.has(cmp.Or(name, csiPrefix+h.Driver+"^"+h.Handle))
+	if listed {
+		t.Held = volumesAttached
+	}
 	if name != "" {
-		t.Attached = s.node.has(name)
+		t.Attached = listed
 	} else if a, ok := s.attached[h]; ok {
 		t.Attached = a.Status.Attached && a.Metadata.DeletionTimestamp == nil
+		t.Held = "VolumeAttachment " + attachmentName(h, s.Reader.node)
+		if a.Spec.Source.InlineVolumeSpec != nil {
+			t.Held = "" // a pod's own, in a form of before CSI: which pod's it does not say
+		}
 		since = a.Metadata.CreationTimestamp
 	}
-	t.Again = s.again(claim != "" && s.retains(claim), since)
+	t.Wanted = s.wants(t.Claim)
+	t.Again = s.again(t.Claim != "" && s.retains(t.Claim), since)
+}
+
+// wants reports whether a pod has the claim that this node is to run. One that has
+// ended, or is being deleted, may be the fenced boot's, and starts no more.
+func (s *search) wants(claim string) bool {
+	return claim != "" && slices.ContainsFunc(s.pods, func(p pod) bool {
+		return p.stays() && slices.Contains(p.claims(), claim)
+	})
 }
 
 // again reports whether an attachment is younger than the fence. Only the fenced
@@ -110,7 +138,7 @@ func (s *search) again(retained bool, since time.Time) bool {
 // retains reports whether a pod uses the claim that a fence leaves on its node.
 func (s *search) retains(claim string) bool {
 	return slices.ContainsFunc(s.pods, func(p pod) bool {
-		return !p.ended() && p.Metadata.DeletionTimestamp == nil && p.retained() && slices.Contains(p.claims(), claim)
+		return p.stays() && p.retained() && slices.Contains(p.claims(), claim)
 	})
 }
 

@@ -66,8 +66,14 @@ type iscsiSource struct {
 
 type attachment struct {
 	Metadata meta
-	Spec     struct{ Attacher, NodeName string }
-	Status   struct{ Attached bool }
+	Spec     struct {
+		Attacher, NodeName string
+		Source             struct {
+			PersistentVolumeName string
+			InlineVolumeSpec     *struct{}
+		}
+	}
+	Status struct{ Attached bool }
 }
 
 type driver struct {
@@ -119,6 +125,9 @@ func (n *node) has(name string) bool {
 // ended reports whether nothing of the pod runs any more, or ever will.
 func (p *pod) ended() bool { return p.Status.Phase == "Succeeded" || p.Status.Phase == "Failed" }
 
+// stays reports whether the pod is to run, and to go on, as far as the API goes.
+func (p *pod) stays() bool { return !p.ended() && p.Metadata.DeletionTimestamp == nil }
+
 // retained reports whether a fence leaves the pod on its node.
 func (p *pod) retained() bool {
 	if p.Metadata.Annotations[onFence] == "retain" {
@@ -164,6 +173,14 @@ func (v *volume) claim() string {
 		return c.Namespace + "/" + c.Name
 	}
 	return ""
+}
+
+// handle is how its CSI driver knows the volume, zero where it has none.
+func (v *volume) handle() teardown.Handle {
+	if c := v.Spec.CSI; c != nil {
+		return teardown.Handle{Driver: c.Driver, Handle: c.VolumeHandle}
+	}
+	return teardown.Handle{}
 }
 
 // identity is what the volume says of its device.

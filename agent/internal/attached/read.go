@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -36,6 +37,9 @@ type Fence struct {
 	Same bool
 }
 
+// over reports whether there was a fence, and a later boot runs.
+func (f Fence) over() bool { return f.Boot != "" && !f.Same }
+
 // An Answer is what the API says of the node's volumes.
 type Answer struct {
 	teardown.Attachments
@@ -58,8 +62,14 @@ const (
 // Read asks what a plan over the inventory, and nothing else, needs to know. Where
 // a question is not answered, Known is unset and Why says which.
 func (r *Reader) Read(ctx context.Context, inv teardown.Inventory, f Fence) Answer {
-	s := search{Reader: r, fence: f, query: teardown.Ask(inv), drivers: make(map[string]bool), attached: make(map[teardown.Handle]attachment)}
-	for _, step := range []func(context.Context) error{s.readNode, s.readPods, s.readNamed, s.readOthers, s.readDrivers, s.readAttachments} {
+	s := search{
+		Reader: r, fence: f, query: teardown.Ask(inv), drivers: make(map[string]bool),
+		attached: make(map[teardown.Handle]attachment), sources: make(map[teardown.Handle]volume),
+		anonymous: slices.ContainsFunc(inv.Volumes, func(v teardown.Volume) bool { return v.PV == "" && v.Handle == "" && v.Target != "" }),
+	}
+	for _, step := range []func(context.Context) error{
+		s.readNode, s.readPods, s.readNamed, s.readDrivers, s.readOthers, s.readDrivers, s.readAttachments, s.readSources,
+	} {
 		if err := step(ctx); err != nil {
 			return Answer{Attachments: teardown.Attachments{Why: err.Error()}, Names: s.names()}
 		}
@@ -73,12 +83,15 @@ type search struct {
 	fence Fence
 	query teardown.Query
 
+	anonymous bool // metadata name a volume by its place alone
+
 	mu       sync.Mutex // of what several questions at a time fill in
 	node     node
 	pods     []pod
 	volumes  []volume
 	drivers  map[string]bool // whether an attachment decides where their volumes are
 	attached map[teardown.Handle]attachment
+	sources  map[teardown.Handle]volume // what only VolumeAttachments name
 }
 
 func (s *search) readNode(ctx context.Context) error {
@@ -119,9 +132,11 @@ func (s *search) readNamed(ctx context.Context) error {
 }
 
 // readOthers searches all PersistentVolumes, where the host has a device that
-// nothing else explains.
+// nothing else explains, or a volume of which only that tells whose it is.
 func (s *search) readOthers(ctx context.Context) error {
-	if !s.query.Search {
+	nameless := s.nameless()
+	concerns := s.query.Search || s.anonymous && s.unaccounted()
+	if !concerns && len(nameless) == 0 {
 		return nil
 	}
 	known := make(map[string]bool)
@@ -129,9 +144,39 @@ func (s *search) readOthers(ctx context.Context) error {
 		known[v.Metadata.Name] = true
 	}
 	return each(ctx, s.from, "/api/v1/persistentvolumes", nil, func(v volume) {
-		if !known[v.Metadata.Name] && s.query.Concerns(v.identity()) {
+		if !known[v.Metadata.Name] && (nameless[v.handle()] || concerns && s.query.Concerns(v.identity())) {
 			s.volumes = append(s.volumes, v)
 		}
+	})
+}
+
+// nameless returns the volumes that nothing attaches, and that metadata name without
+// a PersistentVolume: so the kubelet leaves one that it has staged until it mounts
+// it for the pod. Then only the pod's claim tells that it is the pod's.
+func (s *search) nameless() map[teardown.Handle]bool {
+	all := make(map[teardown.Handle]bool)
+	if !s.unaccounted() {
+		return all
+	}
+	for _, h := range s.query.Volumes {
+		all[h] = !s.drivers[h.Driver]
+	}
+	for i := range s.volumes {
+		delete(all, s.volumes[i].handle())
+	}
+	maps.DeleteFunc(all, func(_ teardown.Handle, attachesNothing bool) bool { return !attachesNothing })
+	return all
+}
+
+// unaccounted reports whether, after a fence, a pod here has a claim of none of the
+// PersistentVolumes that are known.
+func (s *search) unaccounted() bool {
+	claimed := make(map[string]bool)
+	for i := range s.volumes {
+		claimed[s.volumes[i].claim()] = true
+	}
+	return s.fence.over() && slices.ContainsFunc(s.pods, func(p pod) bool {
+		return p.stays() && slices.ContainsFunc(p.claims(), func(c string) bool { return !claimed[c] })
 	})
 }
 
@@ -145,8 +190,8 @@ func (s *search) handles() map[teardown.Handle]bool {
 		}
 	}
 	for _, v := range s.volumes {
-		if c := v.Spec.CSI; c != nil {
-			all[teardown.Handle{Driver: c.Driver, Handle: c.VolumeHandle}] = true
+		if v.Spec.CSI != nil {
+			all[v.handle()] = true
 		}
 	}
 	for _, h := range s.query.Volumes {
@@ -160,7 +205,9 @@ func (s *search) handles() map[teardown.Handle]bool {
 func (s *search) readDrivers(ctx context.Context) error {
 	names := make(map[string]bool)
 	for h := range s.handles() {
-		names[h.Driver] = true
+		if _, known := s.drivers[h.Driver]; !known {
+			names[h.Driver] = true
+		}
 	}
 	return abreastEach(ctx, keys(names), func(ctx context.Context, name string) error {
 		var d driver
@@ -193,6 +240,33 @@ func (s *search) readAttachments(ctx context.Context) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.attached[h] = a
+		return nil
+	})
+}
+
+// readSources reads, after a fence, the PersistentVolumes that only VolumeAttachments
+// name: their claims tell whether a pod here has a use for the attachment.
+func (s *search) readSources(ctx context.Context) error {
+	if !s.fence.over() {
+		return nil
+	}
+	named := maps.Clone(s.attached)
+	for i := range s.volumes {
+		delete(named, s.volumes[i].handle())
+	}
+	return abreastEach(ctx, keys(named), func(ctx context.Context, h teardown.Handle) error {
+		name := named[h].Spec.Source.PersistentVolumeName
+		if !isName(name) {
+			return nil
+		}
+		var v volume
+		found, err := s.from.Get(ctx, "/api/v1/persistentvolumes/"+url.PathEscape(name), nil, &v)
+		if err != nil || !found || v.Metadata.Name != name || v.Spec.CSI != nil && v.handle() != h {
+			return err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.sources[h] = v
 		return nil
 	})
 }
