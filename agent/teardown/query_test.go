@@ -1,16 +1,15 @@
 package teardown
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // directory is that of an in-tree iSCSI volume, before it is mounted for its pod.
-func directory(lun uint64) Volume {
-	dir := fmt.Sprintf("%s/plugins/kubernetes.io/iscsi/iface-default/%s-%s-lun-%d", kubelet, portalA, target, lun)
-	return Volume{File: dir, Dir: dir, Identity: Identity{Target: target, LUN: lun}}
+func directory() Volume {
+	const dir = kubelet + "/plugins/kubernetes.io/iscsi/iface-default/" + portalA + "-" + target + "-lun-3"
+	return Volume{File: dir, Dir: dir, Identity: Identity{Target: target, LUN: 3}}
 }
 
 // What a plan needs of the API: names, handles, and a search only for devices that
@@ -36,21 +35,21 @@ func TestAsk(t *testing.T) {
 		{"a unit that only a directory of in-tree iSCSI tells", func(s *shape) {
 			s.session("1", target, portalA)
 			s.lun("sdb", "1", 3, "w3")
-			s.inv.Volumes = []Volume{directory(3)}
+			s.inv.Volumes = []Volume{directory()}
 		}, Query{Search: true}},
 		{"a unit on its way that only a directory tells", func(s *shape) {
 			s.session("1", target, portalA)
-			s.inv.Volumes = []Volume{directory(3)}
+			s.inv.Volumes = []Volume{directory()}
 		}, Query{Search: true}},
 		{"a target that is to be logged in to, by a directory", func(s *shape) {
 			s.session("1", target, portalA)
-			s.inv.Sessions, s.inv.Volumes = nil, []Volume{directory(3)}
+			s.inv.Sessions, s.inv.Volumes = nil, []Volume{directory()}
 		}, Query{Search: true}},
-		{"a directory whose target is forgotten", func(s *shape) { s.inv.Volumes = []Volume{directory(3)} }, Query{}},
+		{"a directory whose target is forgotten", func(s *shape) { s.inv.Volumes = []Volume{directory()} }, Query{}},
 		{"a directory whose volume is mounted for its pod", func(s *shape) {
 			s.session("1", target, portalA)
 			s.lun("sdb", "1", 3, "w3")
-			s.inv.Volumes = []Volume{directory(3)}
+			s.inv.Volumes = []Volume{directory()}
 			s.inv.Volumes[0].PV = "pv-a" // as the mounts say
 		}, Query{PVs: []string{"pv-a"}}},
 		{"root on iSCSI", rootOnISCSI, Query{}},

@@ -60,6 +60,7 @@ func TestRun(t *testing.T) {
 	tests := []struct {
 		name  string
 		world target
+		most  int // steps that a run may take; 0: as many as by default
 		done  []teardown.Op
 		stuck teardown.Op
 		state teardown.State
@@ -68,11 +69,16 @@ func TestRun(t *testing.T) {
 		{name: "Clean", done: []teardown.Op{teardown.Offline, teardown.DeleteSCSI}, state: teardown.Clean},
 		{name: "a unit that does not go", world: target{deaf: true}, done: []teardown.Op{teardown.Offline}, stuck: teardown.DeleteSCSI, state: teardown.Blocked, err: "does not show it as done"},
 		{name: "a unit that comes back", world: target{back: true}, done: []teardown.Op{teardown.Offline}, stuck: teardown.Offline, state: teardown.Blocked, err: "shows again"},
+		{name: "as many steps as it may", most: 2, done: []teardown.Op{teardown.Offline, teardown.DeleteSCSI}, state: teardown.Clean},
+		{name: "more steps than it may", most: 1, done: []teardown.Op{teardown.Offline}, stuck: teardown.DeleteSCSI, state: teardown.Blocked, err: "shows again"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := tt.world
 			w.config = writeHost(t, host())
+			if tt.most > 0 {
+				w.config.Most = tt.most
+			}
 			e := New(w.config, child.New(child.Default()))
 			e.look = w.look
 			o := e.Run(t.Context(), teardown.Aim{Rejoin: teardown.RejoinClean}, attachments)
