@@ -83,8 +83,6 @@ func TestALaterBootIsNotResetForAPodThatStartsOrEnds(t *testing.T) {
 // it is: in a later boot than the fenced one, for a claim that is not accounted for,
 // of a driver that attaches nothing.
 func TestReadSearchesForAStagedVolume(t *testing.T) {
-	inTree := plain()
-	inTree.Volumes = []teardown.Volume{{File: "f", Dir: "f", Identity: teardown.Identity{Target: "iqn.a", LUN: 3}}}
 	tests := []struct {
 		name   string
 		inv    teardown.Inventory
@@ -97,8 +95,6 @@ func TestReadSearchesForAStagedVolume(t *testing.T) {
 		{"no pod", ceph(false), Fence{Boot: "b1"}, func(s *apiServer) { s.objects[podsPath] = `{"items":[]}` }, false},
 		{"attached", ceph(false), Fence{Boot: "b1"}, func(s *apiServer) { delete(s.objects, drivers+csi) }, false},
 		{"the fenced boot", ceph(false), Fence{Boot: "b1", Same: true}, func(*apiServer) {}, false},
-		{"an in-tree directory", inTree, Fence{Boot: "b1"}, func(*apiServer) {}, true},
-		{"an in-tree directory, no pod", inTree, Fence{Boot: "b1"}, func(s *apiServer) { s.objects[podsPath] = `{"items":[]}` }, false},
 		{"no fence", ceph(false), Fence{}, func(*apiServer) {}, false},
 	}
 	for _, tt := range tests {

@@ -65,7 +65,6 @@ func (r *Reader) Read(ctx context.Context, inv teardown.Inventory, f Fence) Answ
 	s := search{
 		Reader: r, fence: f, query: teardown.Ask(inv), drivers: make(map[string]bool),
 		attached: make(map[teardown.Handle]attachment), sources: make(map[teardown.Handle]volume),
-		anonymous: slices.ContainsFunc(inv.Volumes, func(v teardown.Volume) bool { return v.PV == "" && v.Handle == "" && v.Target != "" }),
 	}
 	for _, step := range []func(context.Context) error{
 		s.readNode, s.readPods, s.readNamed, s.readDrivers, s.readOthers, s.readDrivers, s.readAttachments, s.readSources,
@@ -82,8 +81,6 @@ type search struct {
 	*Reader
 	fence Fence
 	query teardown.Query
-
-	anonymous bool // metadata name a volume by its place alone
 
 	mu       sync.Mutex // of what several questions at a time fill in
 	node     node
@@ -135,8 +132,7 @@ func (s *search) readNamed(ctx context.Context) error {
 // nothing else explains, or a volume of which only that tells whose it is.
 func (s *search) readOthers(ctx context.Context) error {
 	nameless := s.nameless()
-	concerns := s.query.Search || s.anonymous && s.unaccounted()
-	if !concerns && len(nameless) == 0 {
+	if !s.query.Search && len(nameless) == 0 {
 		return nil
 	}
 	known := make(map[string]bool)
@@ -144,7 +140,7 @@ func (s *search) readOthers(ctx context.Context) error {
 		known[v.Metadata.Name] = true
 	}
 	return each(ctx, s.from, "/api/v1/persistentvolumes", nil, func(v volume) {
-		if !known[v.Metadata.Name] && (nameless[v.handle()] || concerns && s.query.Concerns(v.identity())) {
+		if !known[v.Metadata.Name] && (nameless[v.handle()] || s.query.Search && s.query.Concerns(v.identity())) {
 			s.volumes = append(s.volumes, v)
 		}
 	})
