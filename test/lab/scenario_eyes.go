@@ -125,7 +125,8 @@ func (r *run) read(ctx context.Context, c *chapter, n *node) error {
 // ask runs a command, and returns its exit code.
 func (r *run) ask(ctx context.Context, l *look, n *node) (exit int, err error) {
 	if n != nil {
-		reply, err := n.Do(ctx, 30*time.Second, `p=$(pgrep -o -x picket-agent) && picket-agent() { nsenter -t "$p" -m /usr/local/bin/picket-agent "$@"; } && `+l.command+" 2>&1", nil)
+		command := strings.Replace(l.command, "picket-agent", `nsenter -t "$p" -m /usr/local/bin/picket-agent`, 1)
+		reply, err := n.Do(ctx, 30*time.Second, `p=$(pgrep -o -x picket-agent) && `+command+" 2>&1", nil)
 		l.shown = string(reply.Out)
 		if reply.Exit != 0 {
 			err = nil // it is the answer
