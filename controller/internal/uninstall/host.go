@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,6 +42,9 @@ func (u *run) awaitHosts(ctx context.Context) error {
 		}
 		if len(armed)+len(waits) == 0 {
 			return "", nil
+		}
+		if len(armed) > 0 {
+			u.since = time.Now()
 		}
 		left := fmt.Sprintf("%d of %d nodes are done", len(all.nodes)-len(armed)-len(waits), len(all.nodes))
 		if len(waits) > 0 {
@@ -145,11 +149,11 @@ func (h host) judge(late bool) (state, string) {
 		return leftBehind, "was fenced and is off; what is on its disk stays: see deploy/README.md"
 	case s.BootID == h.dead && h.unclean() != "":
 		return waiting, h.unclean()
-	case s.Promise.Armed && !h.ready:
+	case gated(s) && !h.ready:
 		return stillArmed, "and NotReady: bring it back, or switch it off and delete its Node"
-	case s.Promise.Armed && s.BootID != h.boot:
+	case gated(s) && s.BootID != h.boot:
 		return stillArmed, "in boot " + s.BootID + ", and the kubelet names another: its agent has not spoken since"
-	case s.Promise.Armed:
+	case gated(s):
 		return stillArmed, "asked to leave"
 	case h.unclean() != "": // however late it is, and whatever else it says (A14)
 		return waiting, h.unclean()
@@ -161,6 +165,13 @@ func (h host) judge(late bool) (state, string) {
 		return leftBehind, fmt.Sprintf("is not armed, and its agent (version %q, %s) has not cleaned the host: see deploy/README.md", s.Version, s.Reason)
 	}
 	return waiting, s.Phase
+}
+
+// gated reports whether the boot may live by rolls: it publishes that it is unarmed
+// before it becomes it, and arms before it says so. The controller lets no agent
+// leave before either (A13).
+func gated(s v1alpha1.NodeGuardStatus) bool {
+	return s.Promise.Armed || slices.Contains([]string{"Arming", "Armed", "Leaving"}, s.Phase)
 }
 
 // unclean says what keeps the host from its rejoin, or nothing: a boot of it was

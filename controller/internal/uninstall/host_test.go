@@ -2,8 +2,10 @@ package uninstall
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -17,7 +19,7 @@ import (
 func TestA13_AnArmedNodeStopsTheUninstall(t *testing.T) {
 	guard := func(boot string, armed bool, reason string) *v1alpha1.NodeGuard {
 		return &v1alpha1.NodeGuard{Status: v1alpha1.NodeGuardStatus{
-			BootID: boot, Promise: v1alpha1.Promise{Armed: armed}, Phase: "Leaving", Reason: reason, Message: "drain it", Version: "v0.2.0",
+			BootID: boot, Promise: v1alpha1.Promise{Armed: armed}, Phase: "Unarmed", Reason: reason, Message: "drain it", Version: "v0.2.0",
 		}}
 	}
 	// back is a guard of boot b2, on a node whose boot b was fenced.
@@ -27,6 +29,8 @@ func TestA13_AnArmedNodeStopsTheUninstall(t *testing.T) {
 		return g
 	}
 	told := &v1alpha1.NodeGuard{Spec: v1alpha1.NodeGuardSpec{FencedBoot: "b"}}
+	leaving := guard("b", false, "Stopping") // it says that it is unarmed, and becomes it
+	leaving.Status.Phase = "Leaving"
 	type word struct {
 		state state
 		says  string
@@ -40,10 +44,12 @@ func TestA13_AnArmedNodeStopsTheUninstall(t *testing.T) {
 		"an agent that never ran": {host{boot: "b", guard: &v1alpha1.NodeGuard{}}, same(clean, "")},
 		"clean":                   {host{boot: "b", ready: true, guard: guard("b", false, "Uninstalled")}, same(clean, "")},
 		"nowayout":                {host{boot: "b", ready: true, guard: guard("b", false, "HolderStays")}, same(leftBehind, "drain it")},
-		"at work":                 {host{boot: "b", ready: true, guard: guard("b", false, "Stopping")}, [2]word{{waiting, "Leaving"}, {leftBehind, "has not cleaned the host"}}},
+		"at work":                 {host{boot: "b", ready: true, guard: guard("b", false, "Stopping")}, [2]word{{waiting, "Unarmed"}, {leftBehind, "has not cleaned the host"}}},
 		"armed":                   {host{boot: "b", ready: true, guard: guard("b", true, "")}, same(stillArmed, "asked to leave")},
 		"armed, and says it left": {host{boot: "b", ready: true, guard: guard("b", true, "Uninstalled")}, same(stillArmed, "asked")},
 		"armed and cut off":       {host{boot: "b", guard: guard("b", true, "")}, same(stillArmed, "delete its Node")},
+		"on its way from armed":   {host{boot: "b", ready: true, guard: leaving}, same(stillArmed, "asked to leave")},
+		"cut off on its way":      {host{boot: "b", guard: leaving}, same(stillArmed, "delete its Node")},
 		"armed in another boot":   {host{boot: "b", ready: true, guard: guard("b2", true, "")}, same(stillArmed, "in boot b2")},
 		"another boot was fenced": {host{boot: "b2", ready: true, guard: guard("b2", true, ""), dead: "b"}, same(stillArmed, "asked")},
 
@@ -63,7 +69,7 @@ func TestA13_AnArmedNodeStopsTheUninstall(t *testing.T) {
 		"dirty, and the fence is gone":    {host{boot: "b2", ready: true, guard: back(guard("b2", false, "Uninstalled"), "Dirty", "b")}, same(waiting, "moved")},
 		"clean of another fence":          {host{boot: "b2", ready: true, guard: back(guard("b2", false, "Uninstalled"), "Clean", "b0"), dead: "b"}, same(waiting, "moved")},
 		"clean of the fence":              {host{boot: "b2", ready: true, guard: back(guard("b2", false, "Uninstalled"), "Clean", "b"), dead: "b"}, same(clean, "")},
-		"clean of the fence, and at work": {host{boot: "b2", ready: true, guard: back(guard("b2", false, "Stopping"), "Clean", "b"), dead: "b"}, [2]word{{waiting, "Leaving"}, {leftBehind, "has not cleaned the host"}}},
+		"clean of the fence, and at work": {host{boot: "b2", ready: true, guard: back(guard("b2", false, "Stopping"), "Clean", "b"), dead: "b"}, [2]word{{waiting, "Unarmed"}, {leftBehind, "has not cleaned the host"}}},
 		"cleaned in the same boot":        {host{boot: "b", ready: true, guard: back(guard("b", false, "Uninstalled"), "Clean", "b"), dead: "b"}, same(clean, "")},
 		"dirty and armed":                 {host{boot: "b2", ready: true, guard: back(guard("b2", true, ""), "Dirty", "b"), dead: "b"}, same(stillArmed, "asked")},
 	} {
@@ -73,6 +79,29 @@ func TestA13_AnArmedNodeStopsTheUninstall(t *testing.T) {
 				t.Errorf("%s, late %v: %d %q, want %d with %q", name, i == 1, got, note, want.state, want.says)
 			}
 		}
+	}
+}
+
+// The controller tells agents to leave once no node is armed: their time begins then.
+func TestNoAgentIsLateWhileANodeIsArmed(t *testing.T) {
+	s := newSite(t, map[string]bool{"ready": true, "last": true})
+	u, api := newRun(t, s.kube, agents(map[string]v1alpha1.NodeGuardStatus{
+		"ready": {BootID: "b", Phase: "Unarmed", Reason: "Observe"},
+		"last":  {BootID: "b", Promise: v1alpha1.Promise{Armed: true}},
+	}))
+	u.since = time.Now().Add(-u.Patience + 20*time.Millisecond)
+	ctx := api.forLooks(20)
+	last, looks := api.saw, 0
+	api.saw = func(method, path string) {
+		if last(method, path); path == fencePath {
+			looks++
+		}
+		if looks == 15 {
+			maps.Copy(api.objects, agents(map[string]v1alpha1.NodeGuardStatus{"last": {BootID: "b", Reason: v1alpha1.ReasonUninstalled}}))
+		}
+	}
+	if err := u.awaitHosts(ctx); err == nil || !strings.Contains(err.Error(), "cleaning ready (Unarmed)") {
+		t.Errorf("%v, want it to wait for the agent that is about to leave", err)
 	}
 }
 

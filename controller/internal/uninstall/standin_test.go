@@ -48,7 +48,7 @@ func newRun(t *testing.T, kube kubernetes.Interface, objects map[string]any) (*r
 	}
 	c := Default()
 	c.Kube, c.Picket, c.Out, c.Pace, c.Still, c.Settle = kube, picket, t.Output(), 5*time.Millisecond, time.Millisecond, 0
-	return &run{Config: c, began: time.Now()}, s
+	return &run{Config: c, since: time.Now()}, s
 }
 
 // forLooks returns a context that ends with that many looks at all nodes.

@@ -24,7 +24,8 @@ type Config struct {
 	Out io.Writer
 	// Pace is how often the cluster is looked at.
 	Pace time.Duration
-	// Patience is how long an unarmed node may take to say that its host is clean.
+	// Patience is how long an unarmed node may take to say that its host is clean,
+	// once no node is armed any more.
 	// One whose agent is of a version that does not know how, or is not there,
 	// never says so; it resets nobody, and is left behind with a word. It does not
 	// end for a node that was fenced and has not rejoined.
@@ -50,7 +51,7 @@ func Default() Config {
 // it again goes on from there. Until it has ended without an error, nobody who was
 // armed lost a right that he needs.
 func Run(ctx context.Context, c Config) error {
-	u := &run{Config: c, began: time.Now()}
+	u := &run{Config: c, since: time.Now()}
 	for _, step := range []struct {
 		what string
 		do   func(context.Context) error
@@ -84,7 +85,7 @@ func Run(ctx context.Context, c Config) error {
 // A run is one attempt.
 type run struct {
 	Config
-	began time.Time
+	since time.Time // when it began, or last saw an armed node: no agent leaves before
 	last  string
 }
 
@@ -99,7 +100,7 @@ func (u *run) say(format string, args ...any) {
 }
 
 // late reports whether the agents have had the time to clean their hosts.
-func (u *run) late() bool { return time.Since(u.began) >= u.Patience }
+func (u *run) late() bool { return time.Since(u.since) >= u.Patience }
 
 // await looks until there is nothing left to wait for. What it waited for when ctx
 // ended is the error.
