@@ -107,15 +107,15 @@ func TestC9_ABootIsSharedByWhatAnyObjectSays(t *testing.T) {
 // them lives would be reset.
 func TestC9_AProofOfASharedBootIsBlocked(t *testing.T) {
 	c := ready(t, 5)
-	c.steal("n2", "n3")
+	c.steal("n4", "n5")
 	c.run(5 * time.Second)
-	name := c.ask("n2", plan.Requested)
+	name := c.ask("n4", plan.Requested)
 	c.run(time.Second)
-	c.proveDead(name, c.machine("n3").id)
+	c.proveDead(name, c.machine("n5").id)
 	c.run(10 * time.Second)
-	c.unharmed(t, "n2", "n3")
-	st := c.fenceOf("n2").Status
-	said := slices.ContainsFunc(st.Blockers, func(b string) bool { return strings.HasPrefix(b, "SharedBoot: ") && strings.Contains(b, "n3") })
+	c.unharmed(t, "n4", "n5")
+	st := c.fenceOf("n4").Status
+	said := slices.ContainsFunc(st.Blockers, func(b string) bool { return strings.HasPrefix(b, "SharedBoot: ") && strings.Contains(b, "node n5") })
 	if st.Phase != plan.Blocked || !said {
 		t.Errorf("%s %v", st.Phase, st.Blockers)
 	}
