@@ -55,15 +55,15 @@ const (
 func server() *apiServer {
 	return &apiServer{objects: map[string]string{
 		nodePath:      `{"metadata":{"name":"n1"},"status":{"volumesAttached":[{"name":"kubernetes.io/csi/d.example^h-b"},{"name":"kubernetes.io/iscsi/10.0.0.1:3260:iqn.a:3"}]}}`,
-		podsPath:      `{"items":[` + podOf("data-db-0", ``) + `]}`,
+		podsPath:      `{"items":[` + podOf(``) + `]}`,
 		pvs + "/pv-a": pvOf("pv-a", "data-db-0", `"csi":{"driver":"d.example","volumeHandle":"h-a"}`),
 		drivers + csi: `{"spec":{}}`,
 		vas + attachmentName(teardown.Handle{Driver: csi, Handle: "h-a"}, "n1"): vaOf(""),
 	}}
 }
 
-func podOf(claim, more string) string {
-	return fmt.Sprintf(`{"metadata":{"namespace":"prod","name":"db-0","uid":"uid-1"%s},"spec":{"nodeName":"n1","volumes":[{"name":"data","persistentVolumeClaim":{"claimName":%q}}]}}`, more, claim)
+func podOf(more string) string {
+	return fmt.Sprintf(`{"metadata":{"namespace":"prod","name":"db-0","uid":"uid-1"%s},"spec":{"nodeName":"n1","volumes":[{"name":"data","persistentVolumeClaim":{"claimName":"data-db-0"}}]}}`, more)
 }
 
 func pvOf(name, claim, source string) string {
@@ -163,18 +163,18 @@ func TestRead(t *testing.T) {
 		{"this boot was fenced: a pod that no fence leaves alone", same, func(*apiServer) {},
 			[]teardown.Attachment{change(onlyNode, again), change(attachedA, again)}, []string{"uid-1"}, nil, false},
 		{"this boot was fenced: a retained pod keeps what it has", same, func(s *apiServer) {
-			s.objects[podsPath] = `{"items":[` + podOf("data-db-0", retain) + `]}`
+			s.objects[podsPath] = `{"items":[` + podOf(retain) + `]}`
 		}, []teardown.Attachment{change(onlyNode, again), attachedA}, []string{"uid-1"}, nil, false},
 		{"this boot was fenced: attached after that", same, func(s *apiServer) {
-			s.objects[podsPath] = `{"items":[` + podOf("data-db-0", retain) + `]}`
+			s.objects[podsPath] = `{"items":[` + podOf(retain) + `]}`
 			s.objects[nodePath] = fencedAt("2025-12-31T00:00:00Z")
 		}, []teardown.Attachment{change(attachedA, again)}, []string{"uid-1"}, nil, false},
 		{"this boot was fenced: attached in the same second", same, func(s *apiServer) {
-			s.objects[podsPath] = `{"items":[` + podOf("data-db-0", retain) + `]}`
+			s.objects[podsPath] = `{"items":[` + podOf(retain) + `]}`
 			s.objects[nodePath] = fencedAt("2026-01-01T00:00:00Z")
 		}, []teardown.Attachment{change(attachedA, again)}, []string{"uid-1"}, nil, false},
 		{"this boot was fenced: attached before that", same, func(s *apiServer) {
-			s.objects[podsPath] = `{"items":[` + podOf("data-db-0", retain) + `]}`
+			s.objects[podsPath] = `{"items":[` + podOf(retain) + `]}`
 			s.objects[nodePath] = fencedAt("2026-01-01T00:00:01Z")
 		}, []teardown.Attachment{attachedA}, []string{"uid-1"}, nil, false},
 		{"static and ended pods", later, func(s *apiServer) {
@@ -183,7 +183,7 @@ func TestRead(t *testing.T) {
 				`{"metadata":{"uid":"elsewhere"},"spec":{"nodeName":"n2"}}]}`
 		}, []teardown.Attachment{onlyNode, change(attachedA, idle)}, []string{"hash", "mirror"}, []string{"done", "going"}, false},
 		{"a pod that is to go has no use for its claim", later, func(s *apiServer) {
-			s.objects[podsPath] = `{"items":[` + podOf("data-db-0", `,"deletionTimestamp":"2026-01-02T00:00:00Z"`) + `]}`
+			s.objects[podsPath] = `{"items":[` + podOf(`,"deletionTimestamp":"2026-01-02T00:00:00Z"`) + `]}`
 		}, []teardown.Attachment{onlyNode, change(attachedA, idle)}, nil, []string{"uid-1"}, false},
 		{"nor has one that has ended", later, func(s *apiServer) {
 			s.objects[podsPath] = strings.Replace(s.objects[podsPath], `"spec"`, `"status":{"phase":"Succeeded"},"spec"`, 1)
@@ -219,7 +219,7 @@ func TestReadInTree(t *testing.T) {
 	s.objects[pvs+"/pv-nfs"] = pvOf("pv-nfs", "data-db-0", `"nfs":{}`)
 	const iqnB = `"spec":{"nodeName":"n1","volumes":[{"name":"data","iscsi":{"targetPortal":"10.0.0.1:3260","iqn":"iqn.b","lun":0}}]}`
 	s.objects[podsPath] = `{"items":[{"metadata":{"uid":"v"},"status":{"phase":"Failed"},` + iqnB + `},{"metadata":{"uid":"u"},` + iqnB + `},` +
-		podOf("data-db-0", "") + `]}`
+		podOf("") + `]}`
 	got := NewReader("n1", s).Read(t.Context(), inv, Fence{})
 	want := []teardown.Attachment{
 		{Driver: csi, Handle: "h-b", Gated: true, Held: volumesAttached},
