@@ -128,7 +128,7 @@ func serviceAddr() netip.AddrPort { return netip.MustParseAddrPort("10.0.0.1:443
 func (l *lab) startPlane(ctx context.Context) (err error) {
 	o := controlplane.Default()
 	o.Dir, o.Binaries = l.path("control-plane"), l.opts.Built.ControlPlane
-	o.Addr, o.Exposed = network.Cluster.Addr(network.Host), true
+	o.Addr, o.Exposed, o.Jobs = network.Cluster.Addr(network.Host), true, true
 	for i := 1; i <= l.opts.Nodes; i++ {
 		o.Nodes = append(o.Nodes, nodeName(i))
 	}

@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -55,8 +56,8 @@ func (p *Plane) apiFlags() []string {
 }
 
 // controllers are those of the manager that failover, workloads and Picket's
-// own objects meet. The rest (jobs, quotas, certificates …) would only cost
-// CPU on a small machine.
+// own objects meet. The rest (quotas, certificates …) would only cost CPU on a
+// small machine.
 var controllers = []string{
 	"clusterrole-aggregation-controller",
 	"daemonset-controller",
@@ -81,9 +82,13 @@ var controllers = []string{
 }
 
 func (p *Plane) controllerFlags() []string {
+	run := controllers
+	if p.opts.Jobs {
+		run = append(slices.Clone(run), "job-controller")
+	}
 	return []string{
 		"--kubeconfig=" + p.Kubeconfig(),
-		"--controllers=" + strings.Join(controllers, ","),
+		"--controllers=" + strings.Join(run, ","),
 		"--leader-elect=false",
 		"--root-ca-file=" + p.ca.File(),
 		"--service-account-private-key-file=" + p.path("sa.key"),

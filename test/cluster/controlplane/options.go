@@ -19,6 +19,8 @@ type Options struct {
 	// Exposed allows any address: for a control plane in a network namespace of
 	// its own, whose nodes are virtual machines.
 	Exposed bool
+	// Jobs has Jobs run: where kubelets end their pods.
+	Jobs bool
 	// Nodes are the names that get a kubelet's token (user system:node:NAME,
 	// group system:nodes). The node authorizer and the NodeRestriction
 	// admission plugin apply to them, as on a real cluster.
