@@ -90,13 +90,12 @@ func TestA13_AWorkerThatCrashesWhileItStaysIsRestarted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "runs")
-			script := `echo >>"$0"; [ $(wc -l <"$0") -gt 1 ] && { ` + tt.second + `; }; trap 'kill $!' TERM; sleep 30 & wait; exit 3`
+			script := `[ -e "$0" ] && { echo >>"$0"; ` + tt.second + `; }; trap 'kill $!' TERM; sleep 30 & echo >>"$0"; wait; exit 3`
 			ended := make(chan error, 1)
 			go func() {
 				ended <- Supervise(t.Context(), slog.New(slog.DiscardHandler), []string{"/bin/sh", "-c", script, file})
 			}()
 			until(t, "the worker to run", func() bool { text, _ := os.ReadFile(file); return len(text) > 0 })
-			time.Sleep(200 * time.Millisecond) // it has set its trap
 			if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}

@@ -287,7 +287,7 @@ func TestAStuckStepHoldsUpNobody(t *testing.T) {
 	var running sync.WaitGroup
 	running.Go(func() { d.loop(ctx, ctx) })
 	running.Go(func() { s.run(ctx) })
-	until(t, "the step hangs", func() bool { return s.last.Load() != nil })
+	until(t, "the step hangs", func() bool { return s.last.Load() != nil && d.verdict.Load() != nil })
 	taken, beat := 0, time.NewTicker(time.Millisecond)
 	defer beat.Stop()
 	for !strings.Contains(s.storage().Message, "Logout for pv-sda") {
@@ -418,7 +418,7 @@ func TestA14_AFenceWhileTheStewardHangs(t *testing.T) {
 			s.hear()
 			if tt.boot == thisBoot {
 				until(t, "A14: a reset", told.Load)
-			} else if time.Sleep(4 * s.pause.run); told.Load() {
+			} else if <-time.After(4 * s.pause.run); told.Load() {
 				t.Error("a boot was reset that was not fenced")
 			}
 			cancel()
