@@ -135,12 +135,30 @@ func eviction(f *Facts) (string, []finding.Finding) {
 			What: fmt.Sprintf("%s would be replaced %v after their node falls silent, before its fence is done (%s): %s",
 				screen.Count(len(names), "pod", "pods"), grace+stays, screen.Seconds(failover), some(names)),
 			Why: "their volumes have no attachment that would hold them back, so the new pod writes beside the old one",
-			Fix: fmt.Sprintf("# in the template of each: tolerationSeconds for %s of %d or more, or none at all:\n"+
-				"kubectl -n NAMESPACE patch KIND NAME --type json -p '[{\"op\":\"add\",\"path\":\"/spec/template/spec/tolerations\",\"value\":[{\"key\":\"%s\",\"operator\":\"Exists\",\"effect\":\"NoExecute\",\"tolerationSeconds\":300}]}]'",
-				corev1.TaintNodeUnreachable, int((failover-grace).Seconds())+1, corev1.TaintNodeUnreachable),
+			Fix: tolerateLonger(failover - grace),
 		})
 	}
 	return saw, found
+}
+
+// defaultStay is the tolerationSeconds that Kubernetes gives pods which name none.
+const defaultStay = 300
+
+// tolerateLonger makes a workload's pods stay on an unreachable node for longer than
+// that, and no shorter than by default. Nobody reads the templates here, and a JSON
+// patch cannot ask, hence one for those with tolerations, which keep theirs, and one
+// for those without, which is refused by all others. Of several that match,
+// Kubernetes goes by the first one.
+func tolerateLonger(than time.Duration) string {
+	const patch = "kubectl -n NAMESPACE patch KIND NAME --type json -p '[%s]'"
+	const path = "/spec/template/spec/tolerations"
+	enough := int(than.Seconds()) + 1
+	value := fmt.Sprintf(`{"key":"%s","operator":"Exists","effect":"NoExecute","tolerationSeconds":%d}`, corev1.TaintNodeUnreachable, max(enough, defaultStay))
+	return lines(
+		fmt.Sprintf("# in the template of each: tolerationSeconds for %s of %d or more, or none at all; the first one that matches counts:", corev1.TaintNodeUnreachable, enough),
+		fmt.Sprintf(patch, `{"op":"add","path":"`+path+`/0","value":`+value+`}`),
+		"# the same for a template that has no tolerations at all:",
+		fmt.Sprintf(patch, `{"op":"test","path":"`+path+`","value":null},{"op":"add","path":"`+path+`","value":[`+value+`]}`))
 }
 
 // exposed reports whether the pod has a volume that nothing holds back.

@@ -159,6 +159,18 @@ func TestExamine(t *testing.T) {
 		{"paused", func(f *Facts) {
 			f.Snapshot.Policy = &v1alpha1.FencingPolicy{Spec: v1alpha1.FencingPolicySpec{Pause: &v1alpha1.Pause{Reason: "move"}}}
 		}, []string{"warning FencingOff"}},
+		{"observed, and paused", func(f *Facts) {
+			f.Snapshot.Policy = &v1alpha1.FencingPolicy{Spec: v1alpha1.FencingPolicySpec{Mode: v1alpha1.Observe, Pause: &v1alpha1.Pause{Reason: "move"}}}
+		}, []string{"warning FencingOff", "note FencingOff"}},
+		{"being uninstalled", uninstalling, []string{"note FencingOff"}},
+		{"being uninstalled under a broken history", func(f *Facts) {
+			uninstalling(f)
+			f.Snapshot.Roll.Spec.Broken = "deleted"
+		}, []string{"error HistoryBroken", "note FencingOff"}},
+		{"observed under a broken history", func(f *Facts) {
+			f.Snapshot.Roll.Spec.Broken = "deleted"
+			f.Snapshot.Policy = &v1alpha1.FencingPolicy{Spec: v1alpha1.FencingPolicySpec{Mode: v1alpha1.Observe}}
+		}, []string{"error HistoryBroken", "note FencingOff"}},
 		{"broken history", func(f *Facts) { f.Snapshot.Roll.Spec.Broken = "deleted" }, []string{"error HistoryBroken"}},
 		{"an agent saw it go back", func(f *Facts) {
 			f.Snapshot.Guards[1].Status.Conditions = []metav1.Condition{{Type: "HistoryBroken", Status: "True"}}
@@ -167,6 +179,7 @@ func TestExamine(t *testing.T) {
 		{"an agent of an old boot", func(f *Facts) { f.Snapshot.Guards[2].Status.BootID = "b-old" }, []string{"error AgentMissing"}},
 		{"unarmed", func(f *Facts) { unarm(f, "NoWatchdog") }, []string{"error Unarmed"}},
 		{"excluded", func(f *Facts) { unarm(f, "Excluded") }, []string{"note Unarmed"}},
+		{"arming after an upgrade", func(f *Facts) { unarm(f, ""); f.Snapshot.Guards[1].Status.Phase = "Arming" }, []string{"warning Unarmed"}},
 		{"versions", func(f *Facts) { f.Snapshot.Guards[1].Status.Version = "v2" }, []string{"warning AgentVersionsDiffer"}},
 		{"untested", func(f *Facts) { f.Snapshot.Guards[1].Status.Watchdog.Verified = false }, []string{"note WatchdogUntested"}},
 		{"C9 untested, and required", func(f *Facts) {
@@ -322,6 +335,11 @@ func TestExamine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// uninstalling is the last day.
+func uninstalling(f *Facts) {
+	f.Snapshot.Policy = &v1alpha1.FencingPolicy{Spec: v1alpha1.FencingPolicySpec{Mode: v1alpha1.Uninstall}}
 }
 
 func unarm(f *Facts, reason string) {

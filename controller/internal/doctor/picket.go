@@ -119,25 +119,38 @@ func policy(f *Facts) (string, []finding.Finding) {
 			Why: "the last good times stay in force, which is not what was asked for", Fix: "kubectl edit fencingpolicy default",
 		})
 	}
-	switch {
-	case f.Snapshot.Broken():
+	if f.Snapshot.Broken() {
 		found = append(found, finding.Finding{
-			ID: HistoryBroken, Severity: finding.Error, What: "fencing is off: " + s.Off,
+			ID: HistoryBroken, Severity: finding.Error, What: "fencing is off: the Roll's history is broken: " + f.Snapshot.Roll.Spec.Broken,
 			Why: "the Roll was deleted, restored or went back; nobody is fenced until a person has looked", Fix: "kubectl picket resume",
 		})
-	case s.Off != "":
-		x := finding.Finding{
+	}
+	switch s.Mode {
+	case string(v1alpha1.Observe):
+		found = append(found, finding.Finding{
 			ID: FencingOff, Severity: finding.Note, What: "fencing is off: " + s.Off,
-			Why: "no new fence begins, as somebody has decided",
-			Fix: `kubectl patch fencingpolicy default --type merge -p '{"spec":{"mode":"Enforce"}}'`,
-		}
-		if s.Paused != "" {
-			x.Severity = finding.Warning
-			x.Fix = "kubectl picket resume"
-		}
-		found = append(found, x)
+			Why: "no new fence begins, as somebody has decided", Fix: mode(v1alpha1.Enforce),
+		})
+	case string(v1alpha1.Uninstall):
+		found = append(found, finding.Finding{
+			ID: FencingOff, Severity: finding.Note, What: "Picket is being uninstalled: " + s.Off,
+			Why: "no new fence begins, as somebody has decided; a node in its way keeps the uninstall from its end",
+			Fix: lines(fmt.Sprintf("kubectl -n %s logs job/picket-uninstall    # how far it is, and what is in its way", f.Namespace),
+				"# to call it off, and to arm again the nodes that have left, set the mode back:", mode(v1alpha1.Enforce)),
+		})
+	}
+	if s.Paused != "" {
+		found = append(found, finding.Finding{
+			ID: FencingOff, Severity: finding.Warning, What: "fencing is paused: " + s.Paused,
+			Why: "no new fence begins, as somebody has decided", Fix: "kubectl picket resume",
+		})
 	}
 	return fmt.Sprintf("%s, %s; power cut to taint within %s", s.Mode, s.Profile, screen.Seconds(f.failover())), found
+}
+
+// mode is the command that puts the policy into a mode.
+func mode(m v1alpha1.Mode) string {
+	return fmt.Sprintf(`kubectl patch fencingpolicy default --type merge -p '{"spec":{"mode":"%s"}}'`, m)
 }
 
 // agents judges whether every node has one that speaks, all of the same version.
@@ -189,6 +202,11 @@ func (f *Facts) unarmed(r view.Reason) finding.Finding {
 		x.Severity = finding.Warning
 		x.Why = "its last boot is proven dead; it comes back by a new one"
 		x.Fix = "kubectl picket timeline " + r.Nodes[0]
+	case "", "Arming":
+		x.Severity = finding.Warning
+		x.What = fmt.Sprintf("%s on the way to being armed: %s", screen.Count(len(r.Nodes), "node is", "nodes are"), matrix.Names(r.Nodes))
+		x.Why = "that takes some seconds after a start or an upgrade; until then nothing guards them (A12)"
+		x.Fix = "# wait, and look again; one that stays so says why:\nkubectl picket status"
 	case "Observe", "Excluded", "BreakGlass", "SelfTest", "Stopping", "ShuttingDown", "Uninstall", "Uninstalled":
 		x.Severity = finding.Note
 	}
