@@ -32,16 +32,44 @@ func agent(f Facts) (string, []finding.Finding) {
 	return saw, found
 }
 
-// unarmed says why the node is not guarded. What people have decided is no fault.
+// unarmed says why the node is not armed for good: not yet, not for long, or not at
+// all.
 func unarmed(f Facts) finding.Finding {
 	s := f.Agent.Status
-	x := finding.Finding{
-		ID: Unarmed, Severity: finding.Error,
-		What: strings.TrimSuffix(fmt.Sprintf("the node is %s: %s: %s", cmp.Or(s.GetPhase(), "starting"), cmp.Or(s.GetReason(), "no reason yet"), s.GetMessage()), ": "),
-		Why:  "an unarmed node promises nothing, so it cannot be fenced on time (A12, C9)",
-		Fix:  lines("picket-agent why", "# RUNBOOK.md has an entry "+cmp.Or(s.GetReason(), "NoRollYet")),
+	is := func(phase string) string {
+		return strings.TrimSuffix(fmt.Sprintf("the node is %s: %s: %s", phase, cmp.Or(s.GetReason(), "no reason yet"), s.GetMessage()), ": ")
 	}
-	switch s.GetReason() {
+	why := lines("picket-agent why", "# RUNBOOK.md has an entry "+cmp.Or(s.GetReason(), "NoRollYet"))
+	switch s.GetPhase() {
+	case "", "Arming":
+		return finding.Finding{
+			ID: Unarmed, Severity: finding.Warning, What: strings.TrimSuffix("the node is "+cmp.Or(s.GetPhase(), "starting")+": "+s.GetMessage(), ": "),
+			Why: "that takes some seconds after a start or an upgrade; until then nothing guards it (A12)",
+			Fix: lines("# wait, and look again; if it stays so:", "picket-agent why"),
+		}
+	case "Latched": // what it latched for has the entry, and is no want of an arm
+		return finding.Finding{
+			ID: finding.ID(cmp.Or(s.GetReason(), string(Unarmed))), Severity: finding.Error, What: is("resetting"),
+			Why: "nothing pets its watchdog any more and nothing stops that, not even a new roll; it comes back by a new boot (A1, A6)",
+			Fix: why,
+		}
+	case "Leaving":
+		return decided(f, finding.Finding{
+			ID: Unarmed, Severity: finding.Error, What: is("leaving"),
+			Why: "it lives by the roll until nobody counts on its promise, and is unarmed then: it cannot be fenced on time (A13, C9)",
+			Fix: why,
+		})
+	}
+	return decided(f, finding.Finding{
+		ID: Unarmed, Severity: finding.Error, What: is(s.GetPhase()),
+		Why: "an unarmed node promises nothing, so it cannot be fenced on time (A12, C9)",
+		Fix: why,
+	})
+}
+
+// decided takes what people have decided for no fault.
+func decided(f Facts, x finding.Finding) finding.Finding {
+	switch f.Agent.Status.GetReason() {
 	case "Observe":
 		x.Severity = finding.Note
 		x.Fix = `kubectl patch fencingpolicy default --type merge -p '{"spec":{"mode":"Enforce"}}'`

@@ -68,8 +68,11 @@ func soft(f *Facts) {
 	f.Dogs.Verdicts = []watchdog.Verdict{{Candidate: candidate("watchdog0", "Software Watchdog"), Outcome: watchdog.Chosen}}
 }
 
-func unarmedAs(reason string) func(*Facts) {
-	return func(f *Facts) { f.Agent.Status.Phase, f.Agent.Status.Reason = "Unarmed", reason }
+func unarmedAs(reason string) func(*Facts) { return in("Unarmed", reason) }
+
+// in puts the node into a phase.
+func in(phase, reason string) func(*Facts) {
+	return func(f *Facts) { f.Agent.Status.Phase, f.Agent.Status.Reason = phase, reason }
 }
 
 func TestExamine(t *testing.T) {
@@ -84,7 +87,15 @@ func TestExamine(t *testing.T) {
 		{"A12 no watchdog for the agent", unarmedAs("NoWatchdog"), []string{"error Unarmed"}},
 		{"observed only", unarmedAs("Observe"), []string{"note Unarmed"}},
 		{"excluded", unarmedAs("Excluded"), []string{"note Unarmed"}},
-		{"starting", func(f *Facts) { f.Agent.Status.Phase = "" }, []string{"error Unarmed"}},
+		{"unarmed, and nobody decided it", unarmedAs("PeersLost"), []string{"error Unarmed"}},
+		{"starting", in("", ""), []string{"warning Unarmed"}},
+		{"arming after an upgrade", in("Arming", ""), []string{"warning Unarmed"}},
+		{"armed, and suspected", in("Armed", "Suspected"), nil},
+		{"A13 leaving, as its agent was told to", in("Leaving", "Stopping"), []string{"note Unarmed"}},
+		{"A13 leaving under mode Observe", in("Leaving", "Observe"), []string{"note Unarmed"}},
+		{"A13 leaving for want of peers", in("Leaving", "PeersLost"), []string{"error Unarmed"}},
+		{"A1 latched as withheld", in("Latched", "Withheld"), []string{"error Withheld"}},
+		{"A6 latched late", in("Latched", "DeadlinePassed"), []string{"error DeadlinePassed"}},
 		{"history broken", func(f *Facts) {
 			f.Agent.Status.Conditions = []*peerv1.Condition{{Type: "HistoryBroken", Message: "serial 4 after 9"}}
 		}, []string{"error HistoryBroken"}},
@@ -214,6 +225,36 @@ func complete(t *testing.T, f finding.Finding) {
 // lose makes a neighbour one of which nothing is heard any more.
 func lose(p *peerv1.PeerStatus) {
 	p.Lost, p.OutAge, p.InAge, p.HeardUs, p.WithinReach = true, ms(60000), ms(60100), ms(60100), false
+}
+
+// What is said of a node is true of its phase: only one that is unarmed is said to
+// be, and only one on its way is told to wait.
+func TestPhaseIsToldAsItIs(t *testing.T) {
+	for _, tt := range []struct {
+		phase, reason string
+		says, not     []string
+	}{
+		{"", "", []string{"starting", "wait"}, []string{"promises nothing"}},
+		{"Arming", "", []string{"Arming", "wait"}, []string{"promises nothing"}},
+		{"Leaving", "PeersLost", []string{"leaving: PeersLost", "until nobody counts on its promise"}, []string{"promises nothing", "wait"}},
+		{"Latched", "Withheld", []string{"resetting: Withheld", "new boot", "entry Withheld"}, []string{"unarmed", "promises nothing", "wait"}},
+		{"Unarmed", "NoWatchdog", []string{"Unarmed: NoWatchdog", "promises nothing"}, []string{"wait"}},
+	} {
+		f := sound()
+		in(tt.phase, tt.reason)(&f)
+		x := Examine(f).Findings[0]
+		text := lines(x.What, x.Why, x.Fix)
+		for _, s := range tt.says {
+			if !strings.Contains(text, s) {
+				t.Errorf("%s %s: no %q in:\n%s", tt.phase, tt.reason, s, text)
+			}
+		}
+		for _, s := range tt.not {
+			if strings.Contains(text, s) {
+				t.Errorf("%s %s: %q in:\n%s", tt.phase, tt.reason, s, text)
+			}
+		}
+	}
 }
 
 // The command that opens a port names the peer's own.
