@@ -8,9 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/test/lab/network"
@@ -41,19 +40,19 @@ func eyes(ctx context.Context, r *run) error {
 	}
 	n := r.other(v.node)
 	cut := &chapter{"On the node that is cut off", []*look{
-		{command: "picket-agent status", exit: 2, tells: []string{"resets in"}},
 		{command: "picket-agent peers", exit: 1, tells: []string{"lost", n.Name()}},
 		{command: "picket-agent matrix", exit: 1, tells: []string{v.Name() + " hears none of its"}},
 		{command: "picket-agent why", tells: []string{"A5", "no roll"}},
 		{command: "picket-agent watchdog", tells: []string{hardwareDog}},
-		{command: "picket-agent devices", exit: 1, tells: []string{"data-", "not known"}},
+		{command: "picket-agent devices", tells: []string{"data-", "unknown"}},
+		{command: "picket-agent status", exit: 2, tells: []string{"resets in"}},
 	}}
 	beside := &chapter{"On a neighbour", []*look{
 		{command: "picket-agent peers", exit: 1, tells: []string{"lost", v.Name()}},
 		{command: "picket-agent matrix", exit: 1, tells: []string{v.Name()}},
 		{command: "picket-agent status", exit: 1, tells: []string{"lost: " + v.Name()}},
 		{command: "picket-agent support-bundle -f - | tar tz", tells: []string{"status"}},
-		{command: "picket-agent doctor", exit: 1, tells: []string{v.Name()}},
+		{command: "picket-agent doctor", tells: []string{"PeerUnreachable: " + v.Name()}},
 	}}
 	api := &chapter{"At the API, while the wait runs", []*look{
 		{command: "kubectl picket status", exit: 2, tells: []string{v.Name()}},
@@ -66,18 +65,18 @@ func eyes(ctx context.Context, r *run) error {
 	if err := network.Cut(ctx, network.Cluster, v.number, network.Both); err != nil {
 		return err
 	}
-	var places errgroup.Group
-	places.Go(func() error {
+	var there error
+	var places sync.WaitGroup
+	places.Go(func() {
 		time.Sleep(v.site.LostAfter())
-		return r.read(ctx, cut, v.node)
+		there = r.read(ctx, cut, v.node)
 	})
-	places.Go(func() error {
-		if err := r.fencePhase(ctx, time.Minute, v.Name(), v1alpha1.FenceWithheld); err != nil {
-			return err
-		}
-		return errors.Join(r.read(ctx, api, nil), r.read(ctx, beside, n))
-	})
-	if err := errors.Join(places.Wait(), r.tainted(ctx, v)); err != nil {
+	err = r.fencePhase(ctx, time.Minute, v.Name(), v1alpha1.FenceWithheld)
+	if err == nil {
+		err = errors.Join(r.read(ctx, api, nil), r.read(ctx, beside, n))
+	}
+	places.Wait()
+	if err := errors.Join(there, err, r.tainted(ctx, v)); err != nil {
 		return err
 	}
 	moved := &chapter{"At the API, when the volumes have moved", []*look{
