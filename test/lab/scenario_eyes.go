@@ -60,6 +60,9 @@ func eyes(ctx context.Context, r *run) error {
 		{command: "kubectl picket explain-wait " + v.Name(), tells: []string{"W = "}},
 		{command: "kubectl picket timeline " + v.Name(), exit: 2, tells: []string{"C1", "C4", "reported lost by"}},
 		{command: "kubectl picket where " + v.Name(), tells: []string{v.Name()}},
+		{command: "kubectl picket fence " + v.Name() + " --yes", exit: 3, tells: []string{"is being fenced already"}},
+		{command: "kubectl picket pause --for 30m --reason switch", tells: []string{"is carried to its end"}},
+		{command: "kubectl picket resume", tells: []string{"fencing goes on"}},
 	}}
 	r.cutNow(v)
 	if err := network.Cut(ctx, network.Cluster, v.number, network.Both); err != nil {
@@ -81,6 +84,7 @@ func eyes(ctx context.Context, r *run) error {
 	}
 	moved := &chapter{"At the API, when the volumes have moved", []*look{
 		{command: "kubectl picket timeline " + v.Name(), exit: 2, tells: []string{"C5", "tainted out-of-service"}},
+		{command: "kubectl picket confirm " + v.Name() + " --yes", exit: 3, tells: []string{"is proven dead already"}},
 		{command: "kubectl picket report --html picket.html", tells: []string{"picket.html"}},
 		{command: "kubectl picket doctor", exit: 1, tells: []string{v.Name()}},
 	}}
