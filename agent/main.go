@@ -5,14 +5,17 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
+	"github.com/picket-dev/picket/agent/internal/backlog"
 	"github.com/picket-dev/picket/agent/internal/block"
 	"github.com/picket-dev/picket/agent/internal/block/child"
 	"github.com/picket-dev/picket/agent/internal/cli"
@@ -24,7 +27,18 @@ import (
 // version is set by the linker.
 var version = "unknown"
 
+// lastLinesWithin bounds how long the end of the process waits for the reader of
+// its log: the supervisor waits for a worker that crashed.
+const lastLinesWithin = 200 * time.Millisecond
+
 func main() {
+	os.Exit(run(backlog.New(os.Stderr)))
+}
+
+// run does what the command line says, and returns the exit code. Nothing of this
+// process waits for who reads its log, not even its end.
+func run(log *backlog.Backlog) int {
+	defer log.Close(lastLinesWithin)
 	root := &cobra.Command{
 		Use:   "picket-agent",
 		Short: "Keeps this node's watchdog petted while it may run, and shows how it stands",
@@ -35,16 +49,17 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), gate.Command(), child.Command(block.Probes(), rejoin.Steps()))
+	root.AddCommand(runCommand(log), gate.Command(), child.Command(block.Probes(), rejoin.Steps()))
 	root.AddCommand(cli.Commands(version)...)
 	if err := root.Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "picket-agent:", err)
-		os.Exit(cli.ExitCode(err))
+		fmt.Fprintln(log, "picket-agent:", err)
+		return cli.ExitCode(err)
 	}
+	return 0
 }
 
 // runCommand runs the agent: a supervisor, and below it the worker.
-func runCommand() *cobra.Command {
+func runCommand(lines io.Writer) *cobra.Command {
 	var file, level string
 	var worker bool
 	cmd := &cobra.Command{
@@ -54,7 +69,7 @@ func runCommand() *cobra.Command {
 			"  NODE_NAME=worker-1 picket-agent run --config agent.yaml --log-level debug",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := logger(level)
+			log, err := logger(lines, level)
 			if err != nil {
 				return err
 			}
@@ -82,13 +97,15 @@ func runCommand() *cobra.Command {
 	return cmd
 }
 
-// logger returns the structured log, which client-go's klog joins.
-func logger(level string) (*slog.Logger, error) {
+// logger returns the structured log, which client-go's klog joins, and whatever
+// else a library logs.
+func logger(lines io.Writer, level string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("--log-level: %w", err)
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l}))
+	log := slog.New(slog.NewTextHandler(lines, &slog.HandlerOptions{Level: l}))
 	klog.SetSlogLogger(log)
+	slog.SetDefault(log)
 	return log, nil
 }

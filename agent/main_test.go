@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestMain plays picket-agent when the test program is started as one.
+func TestMain(m *testing.M) {
+	if os.Getenv("PICKET_TEST_AGENT") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// A worker that ends while nobody reads its log must be gone, or its supervisor never
+// starts another.
+func TestTheEndDoesNotWaitForTheLog(t *testing.T) {
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	defer in.Close()
+	fd := int(in.Fd())
+	if err := unix.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil { // until it is full
+		_, err = unix.Write(fd, make([]byte, 4096))
+	}
+	if err := unix.SetNonblock(fd, false); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "run", "--worker", "--config", "/nowhere/agent.yaml")
+	cmd.Env, cmd.Stderr = append(os.Environ(), "PICKET_TEST_AGENT=1"), in
+	err = cmd.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() <= 0 {
+		t.Errorf("it ended with %v, want an exit code", err)
+	}
+}
