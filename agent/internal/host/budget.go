@@ -32,10 +32,12 @@ const (
 // A clock that went back makes boots count that may be long past; that errs
 // towards unarmed as well.
 //
-// A Budget is not for concurrent use.
+// A Budget is not for concurrent use, but for Spent.
 type Budget struct {
 	path  string
+	spent string       // of the present boot; it never changes
 	boots []bootRecord // the last one is the present boot
+	torn  bool         // the last write failed: nobody knows what the disk says
 }
 
 // A bootRecord is one boot.
@@ -53,7 +55,7 @@ func OpenBudget(c Config, boot string, now time.Time) *Budget {
 	b := &Budget{path: c.path(c.State, "boots.json")}
 	boots, trouble := readBudget(b.path)
 	if n := len(boots); n > 0 && boots[n-1].Boot == boot {
-		b.boots = boots
+		b.boots, b.spent = boots, boots[n-1].Spent
 		return b
 	}
 	record := bootRecord{Boot: boot, Began: now, Spent: judge(boots, now)}
@@ -64,11 +66,12 @@ func OpenBudget(c Config, boot string, now time.Time) *Budget {
 	if err := b.write(); err != nil {
 		b.present().Spent = fmt.Sprintf("this boot cannot be recorded: %v", err)
 	}
+	b.spent = b.present().Spent
 	return b
 }
 
 // Spent returns why this boot must stay unarmed, or nothing.
-func (b *Budget) Spent() string { return b.present().Spent }
+func (b *Budget) Spent() string { return b.spent }
 
 // SetArmed records on disk whether this boot is armed. It must be true before
 // the node arms: with an error, or where the budget is spent, the node must
@@ -77,12 +80,12 @@ func (b *Budget) SetArmed(armed bool) error {
 	if armed && b.Spent() != "" {
 		return fmt.Errorf("reboot budget: %s", b.Spent())
 	}
-	if b.present().Armed == armed {
+	if b.present().Armed == armed && !b.torn {
 		return nil
 	}
 	b.present().Armed = armed
-	if err := b.write(); err != nil {
-		b.present().Armed = !armed
+	err := b.write()
+	if b.torn = err != nil; b.torn {
 		return fmt.Errorf("reboot budget: %w", err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -129,4 +130,38 @@ func FuzzParseBudget(f *testing.F) {
 			judge(boots, noon)
 		}
 	})
+}
+
+// After a write that failed nobody knows what the disk says: the next word is written,
+// whatever it is.
+func TestA12BudgetIsWrittenAgainAfterAFailure(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		c := fakeHost(t, nil)
+		b := OpenBudget(c, "boot-1", noon)
+		if err := b.SetArmed(!first); err != nil {
+			t.Fatal(err)
+		}
+		path := c.path("var/lib/picket/boots.json")
+		saved, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.Remove(path), os.MkdirAll(path+"/in the way", 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.SetArmed(first); err == nil {
+			t.Error("SetArmed is not on disk and has no error")
+		}
+		// The rename may have come through all the same.
+		flipped := strings.ReplaceAll(string(saved), fmt.Sprint(!first), fmt.Sprint(first))
+		if err := errors.Join(os.RemoveAll(path), os.WriteFile(path, []byte(flipped), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.SetArmed(!first); err != nil {
+			t.Fatal(err)
+		}
+		if boots, err := readBudget(path); err != nil || boots[0].Armed != !first {
+			t.Errorf("the disk says %+v, %v, want armed %t", boots, err, !first)
+		}
+	}
 }
