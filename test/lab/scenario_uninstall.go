@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,8 @@ func (r *run) takenOff(ctx context.Context, stays *node) error {
 	}
 	began, calm := r.restart(), r.calmBut(stays)
 	for _, o := range objects {
+		// The lab's pods reach the API by their node's network alone.
+		o = bytes.ReplaceAll(o, []byte(`"restartPolicy":"Never"`), []byte(`"hostNetwork":true,"restartPolicy":"Never"`))
 		if err := r.plane.Apply(ctx, o); err != nil {
 			return err
 		}
@@ -85,10 +88,10 @@ func (r *run) takenOff(ctx context.Context, stays *node) error {
 	err = eventually(ctx, 3*time.Minute, "the agents to leave", func(ctx context.Context) error {
 		return errors.Join(calm(ctx), r.left(ctx, stays.Name()))
 	})
-	r.controller.end()
 	if err != nil {
 		return err
 	}
+	r.controller.end()
 	jobs := r.plane.Client().BatchV1().Jobs(fleet.Namespace)
 	err = eventually(ctx, 5*time.Minute, "the Job to succeed", func(ctx context.Context) error {
 		job, err := jobs.Get(ctx, "picket-uninstall", metav1.GetOptions{})
