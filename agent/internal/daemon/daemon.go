@@ -15,6 +15,7 @@ import (
 	"github.com/picket-dev/picket/agent/decide"
 	"github.com/picket-dev/picket/agent/internal/block/child"
 	"github.com/picket-dev/picket/agent/internal/clock"
+	"github.com/picket-dev/picket/agent/internal/hold"
 	"github.com/picket-dev/picket/agent/internal/host"
 	"github.com/picket-dev/picket/agent/internal/kube"
 	"github.com/picket-dev/picket/agent/internal/launch"
@@ -42,6 +43,7 @@ type Daemon struct {
 	memory     *host.Memory[decide.Memory]
 	guidance   *host.Memory[guidance]
 	budget     *host.Budget
+	tally      *tally
 	journal    *journal
 	tests      *tester
 	steward    *steward
@@ -68,6 +70,7 @@ type Daemon struct {
 	core     *decide.Core
 	stored   decide.Memory
 	answered peer.Answers
+	logged   string
 
 	// Owned by the goroutine of publish.
 	writes     int64
@@ -110,6 +113,7 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) error 
 	leaving, end := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
 	defer end()
 	d.lastWord(leaving)
+	d.tally.settle(leaving)
 	left := d.vacate(leaving)
 	if d.dismissed.told() {
 		return d.linger(ctx, left)
@@ -222,15 +226,16 @@ func (d *Daemon) step(e decide.Event) decide.Verdict {
 	}
 	if before == nil || before.Phase != v.Phase || before.Reason != v.Reason {
 		d.journal.turn(now, before, v)
-		d.log.Info("phase", "phase", v.Phase.String(), "reason", string(v.Reason), "message", v.Message)
 	}
 	return v
 }
 
 // carryOut does what a verdict says. The memory comes first: an order or an
-// acknowledgement that a restart could forget must not leave this process.
-// Questions may be asked whatever happens.
+// acknowledgement that a restart could forget must not leave this process. It is
+// in /run, so no disk is waited for. Questions may be asked whatever happens, and
+// what is logged comes last.
 func (d *Daemon) carryOut(ctx context.Context, v decide.Verdict) {
+	defer d.announce(v)
 	defer d.ask(ctx, v.Ask)
 	if !reflect.DeepEqual(v.Memory, d.stored) {
 		if err := d.memory.Store(v.Memory); err != nil {
@@ -240,7 +245,7 @@ func (d *Daemon) carryOut(ctx context.Context, v decide.Verdict) {
 		d.stored = v.Memory
 	}
 	d.armed.put(v.Status.Promise.Armed)
-	if d.charge(v) {
+	if d.charge(ctx, v) {
 		d.keeper.wishes.put(wish{order: v.Order, mode: v.Hold, timeout: v.Timeout, petUntil: v.PetUntil})
 	}
 	d.answer(v)
@@ -249,22 +254,32 @@ func (d *Daemon) carryOut(ctx context.Context, v decide.Verdict) {
 	}
 }
 
-// charge records on disk, before the holder gates, that this boot is armed: one
-// that ends so counts against the reboot budget (A12). It writes on a change
-// only, so a slow disk never comes between a roll and its pet. It reports
-// whether the holder may be told.
-func (d *Daemon) charge(v decide.Verdict) bool {
+// announce logs where the node stands, if that is new: transitions, not ticks.
+func (d *Daemon) announce(v decide.Verdict) {
+	if now := standing(v); now != d.logged {
+		d.logged = now
+		d.log.Info("phase", "phase", v.Phase.String(), "reason", string(v.Reason), "message", v.Message)
+	}
+}
+
+// charge keeps the record of whether this boot is armed: one that ends so counts
+// against the reboot budget (A12). It reports whether the holder may be told: that
+// the boot is armed must be on disk before the holder gates, and a Tick brings the
+// verdict again when it is. Nothing else waits for the disk, neither a later
+// deadline nor the order that lets the holder go: that the boot is not armed any more
+// is written after the holder has said that it does not gate.
+func (d *Daemon) charge(ctx context.Context, v decide.Verdict) bool {
+	wrote := func() { d.tell(ctx, decide.Tick{}) }
 	switch v.Hold {
-	case decide.HoldArmed, decide.HoldFree, decide.HoldCoast:
-	case decide.HoldUnknown, decide.HoldIdle, decide.HoldLatched:
-		return true
+	case decide.HoldArmed:
+		return d.tally.says(true, wrote) || v.Phase != decide.Arming
+	case decide.HoldIdle, decide.HoldFree, decide.HoldCoast:
+		if s := d.keeper.status.Load(); s != nil && s.State != hold.Armed && s.State != hold.Latched {
+			d.tally.says(false, wrote)
+		}
+	case decide.HoldUnknown, decide.HoldLatched:
 	}
-	err := d.budget.SetArmed(v.Hold == decide.HoldArmed)
-	if err == nil {
-		return true
-	}
-	d.log.Error("the reboot budget cannot be kept", "rule", "A12", "err", err)
-	return v.Phase != decide.Arming
+	return true
 }
 
 // answer tells the peer server what to say from now on.

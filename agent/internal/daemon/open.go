@@ -51,6 +51,7 @@ func newDaemon(c Config, version string, log *slog.Logger) (*Daemon, error) {
 		conditions: make(map[string]metav1.Condition),
 	}
 	d.journal = newJournal(d.log)
+	d.tally = &tally{write: d.budget.SetArmed, log: d.log}
 	d.keeper = &keeper{socket: c.Holder.SocketBelow(c.host()), wishes: newMailbox[wish](), report: func(ctx context.Context, h decide.Held) { d.tell(ctx, h) }}
 	d.launcher = launch.New(c.Holder, c.host(), machine.BootID, d.keeper, d.log)
 	d.keeper.launched, d.keeper.trusts = d.launcher.Report, c.Holder.Launch == launch.External
