@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
@@ -30,7 +31,8 @@ type run struct {
 
 	failover, bound time.Duration
 
-	closed atomic.Bool // the scenario is over
+	closed  atomic.Bool // the scenario is over
+	writers int         // workloads that were deployed to write
 
 	mu     sync.Mutex
 	doomed map[string]bool // machines whose reset the scenario asked for
@@ -189,7 +191,13 @@ func (r *run) allArmed(ctx context.Context) error {
 
 // deploy starts a StatefulSet and waits until its pod writes.
 func (r *run) deploy(ctx context.Context, name string) (*workload, error) {
-	if err := r.StatefulSet(ctx, name, nil); err != nil {
+	return r.deployAs(ctx, name, nil)
+}
+
+// deployAs is deploy of a changed StatefulSet.
+func (r *run) deployAs(ctx context.Context, name string, change func(*appsv1.StatefulSet)) (*workload, error) {
+	r.writers++
+	if err := r.StatefulSet(ctx, name, change); err != nil {
 		return nil, err
 	}
 	return r.writing(ctx, name)

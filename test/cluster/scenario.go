@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
@@ -102,6 +103,8 @@ type result struct {
 	verdict       string
 	failover      time.Duration // cut → out-of-service taint; 0: none was due
 	bound         time.Duration
+	writers       int   // workloads that were deployed to write
+	writes        int64 // what the judge of the disks saw
 	twoWriters    int
 	healthyResets int
 	err           error
@@ -119,8 +122,12 @@ func (r result) String() string {
 	if r.failover > 0 && r.bound > 0 {
 		ratio = fmt.Sprintf("%.3f", math.Round(1000*r.failover.Seconds()/r.bound.Seconds())/1000)
 	}
-	return fmt.Sprintf("RESULT scenario=%s verdict=%s failover_s=%s bound_s=%s ratio=%s two_writers=%d resets_of_healthy=%d",
-		r.name, r.verdict, seconds(r.failover), seconds(r.bound), ratio, r.twoWriters, r.healthyResets)
+	two := "-" // where nobody writes, nobody can be a second one
+	if r.writes > 0 {
+		two = strconv.Itoa(r.twoWriters)
+	}
+	return fmt.Sprintf("RESULT scenario=%s verdict=%s failover_s=%s bound_s=%s ratio=%s two_writers=%s resets_of_healthy=%d",
+		r.name, r.verdict, seconds(r.failover), seconds(r.bound), ratio, two, r.healthyResets)
 }
 
 // play runs one scenario on a cluster of its own.
@@ -144,10 +151,10 @@ func play(ctx context.Context, s scenario, o options) (res result) {
 		r.say("two writers: %v", v)
 	}
 	res.failover, res.bound = r.failover, r.bound
-	res.twoWriters = len(violations)
+	res.writers, res.writes, res.twoWriters = r.writers, r.Disks.Writes(), len(violations)
 	res.healthyResets = r.healthyResets()
-	if res.err == nil && (res.twoWriters > 0 || res.healthyResets > 0) {
-		res.err = fmt.Errorf("%d writes by two writers, %d resets of healthy nodes", res.twoWriters, res.healthyResets)
+	if res.err == nil {
+		res.err = res.broken()
 	}
 	// The scaled-down profile runs beside other tests on a busy machine, where a
 	// second more says nothing: its ratio is reported, the shipped ones' judged.
@@ -158,6 +165,17 @@ func play(ctx context.Context, s scenario, o options) (res result) {
 		res.verdict = "pass"
 	}
 	return res
+}
+
+// broken returns which promise to every scenario was broken, or was not looked at.
+func (r result) broken() error {
+	switch {
+	case r.twoWriters > 0 || r.healthyResets > 0:
+		return fmt.Errorf("%d writes by two writers, %d resets of healthy nodes", r.twoWriters, r.healthyResets)
+	case r.writers > 0 && r.writes == 0:
+		return fmt.Errorf("blind: %d workloads were deployed, and no disk saw a write", r.writers)
+	}
+	return nil
 }
 
 // begin sets up the cluster of a scenario and waits until all that can be armed

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/proto/timing"
@@ -92,6 +95,13 @@ func apiFault(ctx context.Context, r *run, f proxy.Fault) error {
 	r.onAPI(f)
 	if err := r.stays(ctx, 30*time.Second, f.String(), r.calm); err != nil {
 		return err
+	}
+	for _, n := range r.Nodes {
+		met := n.API.Met("get", "rolls")
+		r.say("%d reads of the Roll by %s met it", met, n.Name)
+		if met == 0 {
+			return fmt.Errorf("the agent of %s never met the fault: %v", n.Name, f)
+		}
 	}
 	r.onAPI(proxy.Pass())
 	if err := r.stays(ctx, 5*time.Second, "afterwards", r.calm); err != nil {
@@ -217,6 +227,7 @@ func agentPortBlocked(ctx context.Context, r *run) error {
 		return err
 	}
 	r.say("the agents' port is blocked everywhere")
+	since := time.Now()
 	for _, n := range r.names() {
 		r.Mesh.Isolate(n, proxy.Cut())
 	}
@@ -224,6 +235,9 @@ func agentPortBlocked(ctx context.Context, r *run) error {
 		return err
 	}
 	if err := r.calm(ctx); err != nil {
+		return err
+	}
+	if err := r.alerted(ctx, since); err != nil {
 		return err
 	}
 	r.say("all are unarmed: the API goes, too")
@@ -236,4 +250,23 @@ func agentPortBlocked(ctx context.Context, r *run) error {
 		r.Mesh.Isolate(n, proxy.Pass())
 	}
 	return r.phase(ctx, time.Minute, "Armed", r.names()...)
+}
+
+// alerted waits for C12's word that the network between agents is broken, said
+// since then: a cluster that starts may say it, too.
+func (r *run) alerted(ctx context.Context, since time.Time) error {
+	since = since.Truncate(time.Second) // as events have it
+	return r.eventually(ctx, 30*time.Second, "C12's event PeerPathBroken", func(ctx context.Context) error {
+		list, err := r.Plane.Client().CoreV1().Events(metav1.NamespaceDefault).List(ctx, listAll)
+		if err != nil {
+			return err
+		}
+		for _, e := range list.Items {
+			if e.Reason == "PeerPathBroken" && e.InvolvedObject.Kind == "Roll" && strings.Contains(e.Message, "C12: ") && !e.LastTimestamp.Time.Before(since) {
+				r.say("%s", e.Message)
+				return nil
+			}
+		}
+		return fmt.Errorf("not among %d events", len(list.Items))
+	})
 }

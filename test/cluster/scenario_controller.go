@@ -18,7 +18,7 @@ import (
 	"github.com/picket-dev/picket/test/cluster/fleet"
 )
 
-// leader returns the controller that holds the lease.
+// leader returns the controller that holds the lease, and runs.
 func (r *run) leader(ctx context.Context) (*fleet.Controller, error) {
 	leases, err := r.Plane.Client().CoordinationV1().Leases(fleet.Namespace).List(ctx, listAll)
 	if err != nil {
@@ -26,12 +26,12 @@ func (r *run) leader(ctx context.Context) (*fleet.Controller, error) {
 	}
 	for _, l := range leases.Items {
 		for _, c := range r.Controllers {
-			if l.Spec.HolderIdentity != nil && strings.HasPrefix(*l.Spec.HolderIdentity, c.Name) {
+			if l.Spec.HolderIdentity != nil && c.Runs(*l.Spec.HolderIdentity) {
 				return c, nil
 			}
 		}
 	}
-	return nil, errors.New("no controller holds the lease")
+	return nil, errors.New("no controller that runs holds the lease")
 }
 
 func controllerKilled(ctx context.Context, r *run) error {
@@ -46,9 +46,33 @@ func controllerKilled(ctx context.Context, r *run) error {
 	for _, phase := range []v1alpha1.NodeFencePhase{
 		v1alpha1.FenceSuspected, v1alpha1.FenceWithheld, v1alpha1.FenceFenced,
 	} {
-		later := []v1alpha1.NodeFencePhase{phase, v1alpha1.FenceFenced, v1alpha1.FenceDetached}
-		if err := r.fencePhase(ctx, 2*time.Minute, w.node.Name, later...); err != nil {
+		if err := r.killLeaderAt(ctx, w.node.Name, phase); err != nil {
 			return err
+		}
+	}
+	if err := r.failsOver(ctx, w, r.start); err != nil {
+		return err
+	}
+	r.failover, r.bound = 0, 0 // each new leader waited again
+	return r.fencePhase(ctx, time.Minute, w.node.Name, v1alpha1.FenceDetached)
+}
+
+// killLeaderAt kills the leader while the node's fence is in the phase. A fence that
+// is past it by then has shown nothing.
+func (r *run) killLeaderAt(ctx context.Context, node string, phase v1alpha1.NodeFencePhase) error {
+	order := []v1alpha1.NodeFencePhase{v1alpha1.FencePending, v1alpha1.FenceSuspected, v1alpha1.FenceWithheld, v1alpha1.FenceFenced, v1alpha1.FenceDetached}
+	var past error
+	err := r.eventually(ctx, 2*time.Minute, fmt.Sprintf("a leader to kill while the fence of %s is %s", node, phase), func(ctx context.Context) error {
+		f, err := r.fenceOf(ctx, node)
+		if err != nil {
+			return err
+		}
+		switch at := f.Status.Phase; {
+		case slices.Index(order, at) > slices.Index(order, phase):
+			past = fmt.Errorf("nobody was killed while the fence of %s was %s: it is %s", node, phase, at)
+			return nil
+		case at != phase:
+			return fmt.Errorf("phase %s, blockers %v", at, f.Status.Blockers)
 		}
 		c, err := r.leader(ctx)
 		if err != nil {
@@ -56,12 +80,9 @@ func controllerKilled(ctx context.Context, r *run) error {
 		}
 		r.say("the fence is %s: killing %s", phase, c.Name)
 		c.Kill()
-	}
-	if err := r.failsOver(ctx, w, r.start); err != nil {
-		return err
-	}
-	r.failover, r.bound = 0, 0 // each new leader waited again
-	return r.fencePhase(ctx, time.Minute, w.node.Name, v1alpha1.FenceDetached)
+		return nil
+	})
+	return errors.Join(err, past)
 }
 
 // controllerPaused stops the leader when its taint is on the way, lets the node

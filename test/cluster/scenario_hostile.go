@@ -64,13 +64,19 @@ func hostilePeers(ctx context.Context, r *run) error {
 		return err
 	}
 	worst := max(watch.worst, after.GetWatchdog().GetWorstPetDelay().AsDuration())
-	fmt.Printf("RESULT malformed=%d half_open=%d worst_pet_delay_s=%.3f disturbed=%d pets=%d least_pet_left_s=%.2f\n",
-		sent, opened, worst.Seconds(), len(watch.disturbed), after.GetWatchdog().GetPets()-before.GetWatchdog().GetPets(), watch.left.Seconds())
+	left := "-"
+	if watch.samples > 0 {
+		left = fmt.Sprintf("%.2f", watch.left.Seconds())
+	}
+	fmt.Printf("RESULT malformed=%d half_open=%d worst_pet_delay_s=%.3f disturbed=%d pets=%d least_pet_left_s=%s\n",
+		sent, opened, worst.Seconds(), len(watch.disturbed), after.GetWatchdog().GetPets()-before.GetWatchdog().GetPets(), left)
 	switch {
 	case sent != malformed || opened != halfOpen || closed != opened:
 		return fmt.Errorf("%d of %d messages, %d of %d half-open connections, %d of them closed", sent, malformed, opened, halfOpen, closed)
 	case len(watch.disturbed) > 0:
 		return fmt.Errorf("%d disturbances: %w", len(watch.disturbed), watch.disturbed[0])
+	case watch.samples == 0:
+		return errors.New("nobody saw how much time was left to pet: the watcher was blind")
 	case after.GetWatchdog().GetPets() <= before.GetWatchdog().GetPets():
 		return errors.New("nothing was petted meanwhile")
 	case worst > r.profile.PetDelay:
@@ -101,13 +107,13 @@ type watcher struct {
 	ask       func(context.Context) (*peerv1.StatusReply, error)
 	disturbed []error
 	worst     time.Duration // the holder's worst delay of a pet
-	left      time.Duration // the least time that was left to pet
+	samples   int           // how often it saw what was left to pet
+	left      time.Duration // the least of that; without samples it means nothing
 }
 
 // look looks until ctx ends: at the agent's own word five times a second, and every
 // second at what the cluster says of all nodes.
 func (w *watcher) look(ctx context.Context) {
-	w.left = time.Hour
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for n := 0; ; n++ {
@@ -119,7 +125,9 @@ func (w *watcher) look(ctx context.Context) {
 		s, err := w.ask(ctx)
 		if err == nil {
 			w.worst = max(w.worst, s.GetWatchdog().GetWorstPetDelay().AsDuration())
-			w.left = min(w.left, s.GetPetLeft().AsDuration())
+			if left := s.GetPetLeft(); left != nil {
+				w.take(left.AsDuration())
+			}
 			if s.GetPhase() != "Armed" {
 				err = fmt.Errorf("the agent is %s %s: %s", s.GetPhase(), s.GetReason(), s.GetMessage())
 			}
@@ -136,6 +144,14 @@ func (w *watcher) look(ctx context.Context) {
 			w.disturbed = append(w.disturbed, err)
 		}
 	}
+}
+
+// take takes a sample of the time that is left to pet.
+func (w *watcher) take(left time.Duration) {
+	if w.samples == 0 || left < w.left {
+		w.left = left
+	}
+	w.samples++
 }
 
 // all looks at all nodes' guards.

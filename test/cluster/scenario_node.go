@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -172,7 +173,26 @@ func falseSuspicion(ctx context.Context, r *run) error {
 	if err := r.stays(ctx, 2*r.profile.RollLife+5*time.Second, "after the pause", r.calm); err != nil {
 		return err
 	}
+	if err := r.suspectedAndRefuted(ctx, w.node.Name); err != nil {
+		return err
+	}
 	return r.phase(ctx, 10*time.Second, "Armed", r.names()...)
+}
+
+// suspectedAndRefuted fails unless a fence of the node suspected it in the Roll, and
+// was refuted: its timeline says both.
+func (r *run) suspectedAndRefuted(ctx context.Context, node string) error {
+	return r.eventually(ctx, 30*time.Second, node+" to have been suspected, and the suspicion refuted", func(ctx context.Context) error {
+		f, err := r.fenceOf(ctx, node)
+		if err != nil {
+			return err
+		}
+		suspected := slices.ContainsFunc(f.Status.Timeline, func(s v1alpha1.Step) bool { return strings.HasPrefix(s.What, "suspected at serial") })
+		if !suspected || f.Status.Phase != v1alpha1.FenceRefuted {
+			return fmt.Errorf("phase %s, timeline %v", f.Status.Phase, f.Status.Timeline)
+		}
+		return nil
+	})
 }
 
 func suspectedAgain(ctx context.Context, r *run) error {

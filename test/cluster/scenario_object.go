@@ -248,10 +248,7 @@ func (r *run) cutWriter(ctx context.Context, change func(*appsv1.StatefulSet)) (
 	if err := r.allArmed(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.StatefulSet(ctx, "db", change); err != nil {
-		return nil, err
-	}
-	w, err := r.writing(ctx, "db")
+	w, err := r.deployAs(ctx, "db", change)
 	if err != nil {
 		return nil, err
 	}

@@ -38,8 +38,12 @@ func selfTest(ctx context.Context, r *run) error {
 		return fmt.Errorf("begin the self-test: %w\n%s", err, out)
 	}
 	r.say("self-test of %s:\n%s", node, out)
-	if g, err := r.guard(ctx, node); err != nil || g.Status.Promise.Armed || g.Status.Reason != "SelfTest" {
-		return fmt.Errorf("A13: the test has begun, and the guard says armed %t, %s (%w)", g.Status.Promise.Armed, g.Status.Reason, err)
+	g, err := r.guard(ctx, node)
+	if err != nil {
+		return fmt.Errorf("A13: read the guard of %s, whose test has begun: %w", node, err)
+	}
+	if g.Status.Promise.Armed || g.Status.Reason != "SelfTest" {
+		return fmt.Errorf("A13: the test has begun, and the guard says armed %t, %s", g.Status.Promise.Armed, g.Status.Reason)
 	}
 	if err := r.resetByDog(ctx, node); err != nil {
 		return err
@@ -80,9 +84,10 @@ func (r *run) verified(ctx context.Context, node string) error {
 	truth := int32(dog.Kappa*1000 + 0.5)
 	return r.eventually(ctx, time.Minute, node+" to be verified", func(ctx context.Context) error {
 		g, err := r.guard(ctx, node)
-		switch p := g.Status.Promise; {
-		case err != nil:
+		if err != nil {
 			return err
+		}
+		switch p := g.Status.Promise; {
 		case !g.Status.Watchdog.Verified || !p.Armed:
 			return fmt.Errorf("verified %t, armed %t: %s", g.Status.Watchdog.Verified, p.Armed, g.Status.Message)
 		case p.Kappa <= truth || p.Kappa > truth*13/10:

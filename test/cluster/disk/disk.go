@@ -66,6 +66,19 @@ func (d *Disks) Volumes() []string {
 	return slices.Sorted(maps.Keys(d.runs))
 }
 
+// Writes returns how many writes all volumes have seen.
+func (d *Disks) Writes() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var n int64
+	for _, runs := range d.runs {
+		for _, r := range runs {
+			n += r.Count
+		}
+	}
+	return n
+}
+
 // LastWriter returns who wrote to a volume last, and when; false for a volume
 // without writes.
 func (d *Disks) LastWriter(volume string) (Run, bool) {

@@ -17,6 +17,9 @@ func TestWriteJoinsRuns(t *testing.T) {
 		Writer Writer
 		Count  int64
 	}
+	if n := d.Writes(); n != 6 || New().Writes() != 0 {
+		t.Errorf("%d writes, want 6", n)
+	}
 	var got []run
 	var last time.Duration
 	for _, r := range d.Runs("v") {

@@ -65,7 +65,7 @@ func (c *Controller) start() error {
 	// Like a container's, each start has an identity of its own: the lease of the
 	// one before must run out.
 	c.starts++
-	argv := append(slices.Clone(c.argv), "--identity", fmt.Sprintf("%s-%d", c.Name, c.starts))
+	argv := append(slices.Clone(c.argv), "--identity", c.identity())
 	p, err := proc.Start(proc.Command{Name: c.Name, Argv: argv, Log: c.log})
 	if err != nil {
 		return err
@@ -77,6 +77,17 @@ func (c *Controller) start() error {
 		_ = c.start()
 	}()
 	return nil
+}
+
+// identity is the name in the lease of the process that runs now, or ran last.
+func (c *Controller) identity() string { return fmt.Sprintf("%s-%d", c.Name, c.starts) }
+
+// Runs reports whether the identity is that of a process of this replica that runs:
+// the lease names one that ended until it runs out.
+func (c *Controller) Runs(identity string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.proc != nil && c.proc.State() == nil && identity == c.identity()
 }
 
 // current is the process that runs now, or ran last.

@@ -31,6 +31,7 @@ type API struct {
 	served  chan struct{} // closed when the server has ended
 	address net.Addr
 	counter counter
+	met     counter // those that a fault answered or stalled
 	hook    atomic.Pointer[Hook]
 
 	link *state[link]
@@ -153,6 +154,10 @@ func (a *API) Intercept(hook Hook) {
 // faults included.
 func (a *API) Count(verb, resource string) int64 { return a.counter.count(verb, resource) }
 
+// Met is how many requests of a verb on a resource a fault has stalled, or answered
+// in the API server's place.
+func (a *API) Met(verb, resource string) int64 { return a.met.count(verb, resource) }
+
 // Counts are all counters.
 func (a *API) Counts() map[Request]int64 { return a.counter.all() }
 
@@ -199,10 +204,14 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 	if hook := a.hook.Load(); hook != nil && !a.held(*hook, r) {
 		return
 	}
+	if !a.link.get().answers() {
+		a.met.add(r)
+	}
 	if !a.link.wait(done, link.answers) {
 		return
 	}
 	if fault = a.Fault(); fault.kind == kindAnswer {
+		a.met.add(r)
 		answer(w, fault.status)
 		return
 	}

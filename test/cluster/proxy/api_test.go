@@ -147,6 +147,13 @@ func TestAPIFaults(t *testing.T) {
 			if took := time.Since(start); took < test.least {
 				t.Errorf("took %s, want at least %s", took, test.least)
 			}
+			met := int64(0)
+			if test.fault.kind == kindStall || test.fault.kind == kindAnswer {
+				met = 1
+			}
+			if n := a.Met("get", "rolls"); n != met {
+				t.Errorf("%d reads of the Roll met the fault, want %d", n, met)
+			}
 			a.Set(Pass())
 			if status, _, err := get(t, client, a.URL()+rollPath, 5*time.Second); status != 200 {
 				t.Errorf("after the fault: %d, %v", status, err)
