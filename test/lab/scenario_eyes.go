@@ -44,7 +44,7 @@ func eyes(ctx context.Context, r *run) error {
 		{command: "picket-agent matrix", exit: 1, tells: []string{v.Name() + " hears none of its"}},
 		{command: "picket-agent why", tells: []string{"A5", "no roll"}},
 		{command: "picket-agent watchdog", tells: []string{hardwareDog}},
-		{command: "picket-agent devices", tells: []string{"data-", "unknown"}},
+		{command: "picket-agent devices", exit: 1, tells: []string{"not known without the API"}},
 		{command: "picket-agent status", exit: 2, tells: []string{"resets in"}},
 	}}
 	beside := &chapter{"On a neighbour", []*look{

@@ -153,6 +153,16 @@ func (l *ledger) peer(node string) trace {
 	return trace{}
 }
 
+// reached reports whether an API endpoint gave a roll when it was last asked.
+func (l *ledger) reached() bool {
+	for _, c := range l.contacts() {
+		if c.answered.After(c.failed) {
+			return true
+		}
+	}
+	return false
+}
+
 // contacts returns what is known of each API endpoint that was asked.
 func (l *ledger) contacts() map[string]contact {
 	l.mu.Lock()

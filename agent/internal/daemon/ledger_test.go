@@ -134,6 +134,13 @@ func TestTheLedgerKnowsEachEndpoint(t *testing.T) {
 	if d := cmp.Diff(want, l.contacts(), cmp.AllowUnexported(contact{}, reads{})); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
+	if l.reached() {
+		t.Error("reached, though every endpoint failed last")
+	}
+	l.reading(kube.Reading{Endpoint: "https://b", Sent: second(4)}, second(4.5))
+	if !l.reached() {
+		t.Error("not reached, though one endpoint gives a roll")
+	}
 }
 
 func TestAWindowHoldsTheNewestPings(t *testing.T) {

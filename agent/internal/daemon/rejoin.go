@@ -44,6 +44,7 @@ type steward struct {
 	changed func()                         // the storage is to be published
 	guide   func(context.Context)          // tells the core the controller's word anew
 	spent   func() string                  // why no more resets are good, or nothing
+	reached func() bool                    // an API server gave a roll when last asked
 	note    func(decide.Note)
 	pace    *pace
 	log     *slog.Logger
@@ -89,7 +90,8 @@ func newSteward(boot string, log *slog.Logger) *steward {
 	s := &steward{
 		boot: boot, log: log, pause: defaultPauses(), pace: &pace{},
 		word: make(chan struct{}, 1), asked: make(chan struct{}, 1),
-		changed: func() {}, guide: func(context.Context) {}, spent: func() string { return "" }, note: func(decide.Note) {},
+		changed: func() {}, guide: func(context.Context) {}, spent: func() string { return "" },
+		reached: func() bool { return true }, note: func(decide.Note) {},
 	}
 	s.said.Store(&v1alpha1.Storage{State: v1alpha1.StorageUnknown, Message: "nobody has looked yet"})
 	return s

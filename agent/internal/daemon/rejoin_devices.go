@@ -23,6 +23,9 @@ import (
 // everything hangs, and an API that does not answer.
 const inspectWithin = 20 * time.Second
 
+// inspectSilent bounds what a person waits for an API that gives no roll, either.
+const inspectSilent = 100 * time.Millisecond
+
 // Devices answers `picket-agent devices`.
 func (a *admin) Devices(ctx context.Context, _ *peerv1.DevicesRequest) (*peerv1.DevicesReply, error) {
 	r, err := a.d.steward.inspect(ctx)
@@ -55,6 +58,11 @@ func (s *steward) inspect(ctx context.Context) (*peerv1.DevicesReply, error) {
 	begin := clock.Now()
 	inv := s.host.Look(ctx)
 	looked := clock.Now()
+	if !s.reached() {
+		var enough context.CancelFunc
+		ctx, enough = context.WithTimeout(ctx, inspectSilent)
+		defer enough()
+	}
 	answer := s.api.Read(ctx, inv, attached.Fence{Boot: said.FencedBoot, Same: said.FencedBoot == s.boot})
 	r.LookTook, r.AskTook = durationpb.New(begin.Age(looked)), durationpb.New(looked.Age(clock.Now()))
 	r.AttachedKnown, r.AttachedError = answer.Known, answer.Why

@@ -32,7 +32,7 @@ func (d *Daemon) openSteward() error {
 	s.host, s.glance = rejoin.New(c, d.children), c.Host.Glance
 	s.api = attached.NewReader(d.config.Node, source{d.volumes})
 	s.spec, s.spent, s.pace = d.spec.Load, d.budget.Spent, &d.pace
-	s.guide = d.guideAgain
+	s.guide, s.reached = d.guideAgain, d.seen.reached
 	s.note = func(n decide.Note) {
 		if v := d.verdict.Load(); v != nil {
 			d.journal.note(clock.Now(), n, *v)

@@ -520,6 +520,26 @@ func TestInspectIsBounded(t *testing.T) {
 	}
 }
 
+// mute is an API that accepts questions and answers none.
+type mute struct{}
+
+func (mute) Read(ctx context.Context, _ teardown.Inventory, _ attached.Fence) attached.Answer {
+	<-ctx.Done()
+	return attached.Answer{Attachments: teardown.Attachments{Why: context.Cause(ctx).Error()}}
+}
+
+// A person does not wait for an API that is known to be silent.
+func TestInspectDoesNotWaitForASilentAPI(t *testing.T) {
+	s := (&node{spec: fenced("", "")}).steward()
+	s.api, s.reached = mute{}, new(ledger).reached
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	r, err := s.inspect(ctx)
+	if err != nil || ctx.Err() != nil || r.GetAttachedKnown() || r.GetAttachedError() == "" {
+		t.Errorf("%v, %v", r, err)
+	}
+}
+
 // What is published is bounded, and begins with what must not stay.
 func TestDevicesOf(t *testing.T) {
 	inv := luns("sda", "sdb", "sdc")
