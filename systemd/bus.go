@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
@@ -30,7 +31,40 @@ type dialer func(ctx context.Context) (*dbus.Conn, error)
 
 // private returns the dialer of a socket with one peer behind it: no Hello.
 func private(socket string) dialer {
-	return func(ctx context.Context) (*dbus.Conn, error) { return dial(ctx, socket) }
+	return func(ctx context.Context) (*dbus.Conn, error) {
+		conn, err := dial(ctx, socket)
+		if err != nil {
+			return nil, err
+		}
+		if err := rouse(ctx, conn); err != nil {
+			return nil, errors.Join(fmt.Errorf("no answer at %s: %w", socket, err), conn.Close())
+		}
+		return conn, nil
+	}
+}
+
+const (
+	ping = "org.freedesktop.DBus.Peer.Ping"
+	// pingFirst is the time for the first ping; each one after has twice as much,
+	// pingMost at most.
+	pingFirst = 100 * time.Millisecond
+	pingMost  = 2 * time.Second
+)
+
+// rouse pings the peer until it answers, so that the calls which follow are heard.
+// A busy manager that reads the end of the authentication and the first message at
+// once leaves the message lying until another arrives (systemd
+// issue 17425).
+func rouse(ctx context.Context, conn *dbus.Conn) error {
+	peer := conn.Object(managerName, managerPath)
+	for within := pingFirst; ; within = min(2*within, pingMost) {
+		try, end := context.WithTimeout(ctx, within)
+		err := peer.CallWithContext(try, ping, 0).Err
+		end()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // shared returns the dialer of a bus.
