@@ -83,10 +83,10 @@ func eyes(ctx context.Context, r *run) error {
 		return err
 	}
 	moved := &chapter{"At the API, when the volumes have moved", []*look{
-		{command: "kubectl picket timeline " + v.Name(), exit: 2, tells: []string{"C5", "tainted out-of-service"}},
+		{command: "kubectl picket timeline " + v.Name(), exit: 1, tells: []string{"C5", "tainted out-of-service"}},
 		{command: "kubectl picket confirm " + v.Name() + " --yes", exit: 3, tells: []string{"is proven dead already"}},
 		{command: "kubectl picket report --html picket.html", tells: []string{"picket.html"}},
-		{command: "kubectl picket doctor", exit: 1, tells: []string{v.Name()}},
+		{command: "kubectl picket doctor", tells: []string{v.Name()}},
 	}}
 	if err := errors.Join(r.read(ctx, moved, nil), network.Heal(ctx, network.Cluster, v.number), r.recovered(ctx, v)); err != nil {
 		return err
