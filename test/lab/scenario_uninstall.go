@@ -148,7 +148,7 @@ func (r *run) left(ctx context.Context, stays string) error {
 // remains says which files, units and processes of Picket's a host has.
 func (n *node) remains(ctx context.Context) (string, error) {
 	found, err := n.Exec(ctx, `find / /run -xdev \( -path /var/lib/containerd -o -path /run/containerd -o -path /var/lib/kubelet/pods -o -path /var/log \) -prune \
-			-o -path '*picket*' ! -type d ! -path '*/lab-*' -print
+			-o -path '*picket*' ! -type d -print | { grep -vE '^/var/lib/lab/|lab\.picket|picket\.lab' || true; }
 		systemctl list-units --all --plain --no-legend 'picket*'
 		pgrep -l picket || true`)
 	return strings.TrimSpace(found), err
