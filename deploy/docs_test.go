@@ -33,7 +33,7 @@ func TestDocumentsNameWhatThereIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	names, links := 0, 0
-	for _, doc := range []string{"README.md", "RUNBOOK.md", "SECURITY.md", "COMPARISON.md", "../README.md", "../CONTRIBUTING.md", "../test/lab/README.md"} {
+	for _, doc := range []string{"README.md", "RUNBOOK.md", "SECURITY.md", "COMPARISON.md", "PARTITION.md", "../README.md", "../CONTRIBUTING.md", "../test/lab/README.md"} {
 		text, err := os.ReadFile(doc)
 		if err != nil {
 			t.Fatal(err)
