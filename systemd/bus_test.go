@@ -51,7 +51,7 @@ func drowse(listener net.Listener, wakes int) (came int, err error) {
 	for {
 		m, err := dbus.DecodeMessage(from)
 		if err != nil {
-			return came, nil //nolint:nilerr // the client has gone
+			return came, nil // the client has gone
 		}
 		came++
 		if waiting = append(waiting, m); came < wakes {
