@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/picket-dev/picket/test/cluster/proc"
 	"github.com/picket-dev/picket/test/cluster/proxy"
 	"github.com/picket-dev/picket/test/cluster/rawclock"
+	"github.com/picket-dev/picket/test/cluster/stage"
 )
 
 type processes = func(string) (*proc.Process, error)
@@ -103,11 +106,36 @@ func apiFault(ctx context.Context, r *run, f proxy.Fault) error {
 			return fmt.Errorf("the agent of %s never met the fault: %v", n.Name, f)
 		}
 	}
+	if err := r.answers(ctx, r.Nodes[0]); err != nil {
+		return err
+	}
 	r.onAPI(proxy.Pass())
 	if err := r.stays(ctx, 5*time.Second, "afterwards", r.calm); err != nil {
 		return err
 	}
 	return r.phase(ctx, 30*time.Second, "Armed", r.names()...)
+}
+
+// answers has each command of a node's CLI look at the node, and prints how long it
+// took.
+func (r *run) answers(ctx context.Context, n *stage.Node) error {
+	root := n.Machine.Identity().Root
+	for _, line := range []string{
+		"status", "peers", "matrix", "why", "devices", "watchdog --root " + root, "doctor --root " + root, "support-bundle -f - --root " + root,
+	} {
+		args := append(strings.Fields(line), "--run", filepath.Join(root, "run/picket"))
+		within, cancel := context.WithTimeout(ctx, 10*time.Second)
+		began := time.Now()
+		out, err := exec.CommandContext(within, r.Bin.Agent, args...).Output()
+		took := time.Since(began)
+		cancel()
+		exit, answered := errors.AsType[*exec.ExitError](err)
+		if err != nil && (!answered || exit.ExitCode() < 1 || exit.ExitCode() > 2) || len(out) == 0 { // 1 and 2 say how the node stands
+			return fmt.Errorf("picket-agent %s: %w", args[0], err)
+		}
+		fmt.Printf("RESULT command=%s seconds=%.3f\n", args[0], took.Seconds())
+	}
+	return nil
 }
 
 func minorityPartition(ctx context.Context, r *run) error {
