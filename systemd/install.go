@@ -60,9 +60,12 @@ func enable(ctx context.Context, u unitFiles, file string, changed bool) error {
 	return nil
 }
 
-// Disable makes the unit no part of the next boots. The file itself stays, and
-// so does the unit if it runs.
+// Disable stops the unit, and makes it no part of the next boots. The file itself
+// stays.
 func (m *Manager) Disable(ctx context.Context, unit string) error {
+	if err := m.Stop(ctx, unit); err != nil {
+		return err
+	}
 	conn, err := m.units()
 	if err != nil {
 		return err

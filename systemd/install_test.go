@@ -18,6 +18,7 @@ type installStandIn struct {
 	files   []string          // the unit files that it finds
 	enabled []string
 	reloads int
+	stops   []string
 }
 
 func newInstallStandIn(t *testing.T) (*installStandIn, *Manager) {
@@ -26,6 +27,7 @@ func newInstallStandIn(t *testing.T) (*installStandIn, *Manager) {
 	s := &installStandIn{states: make(map[string]string)}
 	err := serve(t, socket, managerName).ExportMethodTable(map[string]any{
 		"ListUnitsByNames": s.list, "EnableUnitFiles": s.enable, "DisableUnitFiles": s.disable, "Reload": s.reload,
+		"StopUnit": s.stop,
 	}, managerPath, managerInterface)
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +52,14 @@ func (s *installStandIn) list(names []string) ([]sd.UnitStatus, *dbus.Error) {
 		all = append(all, sd.UnitStatus{Name: name, LoadState: state, ActiveState: "inactive", Path: "/unit", JobPath: "/"})
 	}
 	return all, nil
+}
+
+// stop knows of no unit that runs.
+func (s *installStandIn) stop(name, _ string) (dbus.ObjectPath, *dbus.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stops = append(s.stops, name)
+	return "/", dbus.NewError(unknownUnit, []any{"Unit " + name + " not loaded."})
 }
 
 type change struct{ Type, From, To string }
@@ -134,5 +144,8 @@ func TestEnableReloadsOnlyForAChange(t *testing.T) {
 			t.Errorf("%s: %d reloads, enabled %v; want %d, %v", step.what, s.reloads, s.enabled, step.reloads, step.enabled)
 		}
 		s.mu.Unlock()
+	}
+	if want := []string{"x.service", "x.service"}; !slices.Equal(s.stops, want) {
+		t.Errorf("stopped %v, want %v", s.stops, want)
 	}
 }

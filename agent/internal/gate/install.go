@@ -43,7 +43,6 @@ type manager interface {
 	Loaded(ctx context.Context, units []string) ([]string, error)
 	Enable(ctx context.Context, file string, changed bool) error
 	Disable(ctx context.Context, unit string) error
-	Stop(ctx context.Context, unit string) error
 }
 
 // Install puts the gate of this node on the host, for the next boots: the
@@ -86,8 +85,7 @@ func Remove(ctx context.Context, m manager, s Site) error {
 		return err == nil
 	}
 	if slices.ContainsFunc(s.homes(), there) {
-		// It is active to the end of the boot; the kubelet merely wants it.
-		errs = append(errs, m.Stop(ctx, systemd.GateUnit), m.Disable(ctx, systemd.GateUnit))
+		errs = append(errs, m.Disable(ctx, systemd.GateUnit))
 	}
 	for _, file := range append(s.homes(), s.binary()) {
 		errs = append(errs, remove(filepath.Join(s.Root, file)))

@@ -40,11 +40,6 @@ func (f *fakeManager) Disable(_ context.Context, unit string) error {
 	return f.err
 }
 
-func (f *fakeManager) Stop(_ context.Context, unit string) error {
-	f.calls = append(f.calls, "stop "+unit)
-	return f.err
-}
-
 // called returns what was asked for since it was called last.
 func (f *fakeManager) called() []string {
 	calls := f.calls
@@ -235,7 +230,7 @@ func TestRemove(t *testing.T) {
 			other := filepath.Join(s.Root, s.State, "boots.json")
 			writeFile(t, other, "[]")
 			m.called()
-			for _, calls := range [][]string{{"stop picket-gate.service", "disable picket-gate.service"}, nil} {
+			for _, calls := range [][]string{{"disable picket-gate.service"}, nil} {
 				if err := Remove(t.Context(), m, s); err != nil {
 					t.Fatal(err)
 				}
@@ -265,7 +260,7 @@ func TestRemoveOfALinkedUnit(t *testing.T) {
 	if err := Remove(t.Context(), m, s); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"stop picket-gate.service", "disable picket-gate.service"}, m.called()); diff != "" {
+	if diff := cmp.Diff([]string{"disable picket-gate.service"}, m.called()); diff != "" {
 		t.Errorf("asked for (-want +got):\n%s", diff)
 	}
 	if got := files(t, s); len(got) > 0 {
