@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/resolver"
@@ -114,6 +115,11 @@ func (l *line) first() (*path, error) {
 	if l.closed {
 		return nil, errClosed
 	}
+	return l.opened()
+}
+
+// opened is first for a caller that holds the lock.
+func (l *line) opened() (*path, error) {
 	var err error
 	if l.main == nil {
 		l.main, err = l.open.open(l.peer, l.open.named(l.own), l.peer.Addresses)
@@ -121,7 +127,7 @@ func (l *line) first() (*path, error) {
 	return l.main, err
 }
 
-// other returns a path that is not p: the main one if p was replaced
+// other returns a path that is not p: the main one if p was replaced or closed
 // meanwhile, else the spare one, which starts at the address after p's first.
 func (l *line) other(p *path) (*path, error) {
 	l.mu.Lock()
@@ -130,7 +136,7 @@ func (l *line) other(p *path) (*path, error) {
 	case l.closed:
 		return nil, errClosed
 	case l.main != p:
-		return l.main, nil
+		return l.opened()
 	}
 	var err error
 	if l.spare == nil {
@@ -183,14 +189,21 @@ func (l *line) accepted() string {
 	return l.main.own
 }
 
-// wake ends the pauses between attempts to connect.
+// wake ends the pauses between attempts to connect: the next call makes a new
+// connection. gRPC's ResetConnectBackoff reads a map that a connecting ClientConn
+// writes, without its lock, which ends the process.
 func (l *line) wake() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, p := range []*path{l.main, l.spare} {
-		if p != nil {
-			p.conn.ResetConnectBackoff()
+	var pausing []*path
+	for _, p := range []**path{&l.main, &l.spare} {
+		if *p != nil && (*p).conn.GetState() == connectivity.TransientFailure {
+			pausing = append(pausing, *p)
+			*p = nil
 		}
+	}
+	l.mu.Unlock()
+	for _, p := range pausing {
+		_ = p.conn.Close() // it never says more than that it was closed before
 	}
 }
 

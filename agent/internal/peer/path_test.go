@@ -183,6 +183,28 @@ func TestWakeEndsThePause(t *testing.T) {
 	})
 }
 
+// A call whose path was closed meanwhile goes on by a new one.
+func TestTheOtherOfAClosedPathIsANewOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, now := newWire(), clock()
+		a, b := newAgent(t, w, now, "a"), newAgent(t, w, now, "b", "b:1")
+		defer a.close()
+		defer b.close()
+		b.setPeers(Peers{Callers: []Peer{a.at()}})
+		a.setPeers(Peers{Neighbours: []Peer{b.at("b:1")}})
+		beat(t, a, "b")
+		l := a.client.lines["b"]
+		closed := l.main
+		if !l.change(closed, nil) {
+			t.Fatal("there is no other key to show")
+		}
+		if p, err := l.other(closed); err != nil || p == nil || p == closed || p != l.main {
+			t.Errorf("got %p, %v; the main one is %p, %p is closed", p, err, l.main, closed)
+		}
+		beat(t, a, "b")
+	})
+}
+
 func TestIdleConnectionsCloseAndLeavingPeersToo(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, now := newWire(), clock()
