@@ -97,7 +97,7 @@ func (m *Machine) prepareHost(boot string) error {
 	if err := m.emptyRun(); err != nil {
 		return fmt.Errorf("empty /run of %s: %w", m.opts.Name, err)
 	}
-	for _, dir := range []string{"run/picket", "var/lib/picket", "dev", "log"} {
+	for _, dir := range []string{"run/picket", "var/lib/picket", "var/lib/kubelet/pods", "dev", "log"} {
 		if err := os.MkdirAll(m.path(dir), 0o755); err != nil {
 			return fmt.Errorf("prepare the host of %s: %w", m.opts.Name, err)
 		}
