@@ -190,20 +190,17 @@ func (l *line) accepted() string {
 }
 
 // wake ends the pauses between attempts to connect: the next call makes a new
-// connection. gRPC's ResetConnectBackoff reads a map that a connecting ClientConn
-// writes, without its lock, which ends the process.
+// connection. It waits for nothing: the agent's core calls it. gRPC's
+// ResetConnectBackoff reads a map that a connecting ClientConn writes, without its
+// lock, which ends the process.
 func (l *line) wake() {
 	l.mu.Lock()
-	var pausing []*path
+	defer l.mu.Unlock()
 	for _, p := range []**path{&l.main, &l.spare} {
 		if *p != nil && (*p).conn.GetState() == connectivity.TransientFailure {
-			pausing = append(pausing, *p)
+			go (*p).conn.Close() // it never says more than that it was closed before
 			*p = nil
 		}
-	}
-	l.mu.Unlock()
-	for _, p := range pausing {
-		_ = p.conn.Close() // it never says more than that it was closed before
 	}
 }
 

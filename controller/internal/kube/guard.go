@@ -33,7 +33,7 @@ func guardOf(g *v1alpha1.NodeGuard) plan.Guard {
 			Addresses:     clone(s.Addresses),
 			Fingerprint:   s.Fingerprint,
 			Promise:       promise,
-			Gated:         gated(s.Phase),
+			Gated:         Gated(s.Phase),
 			Verified:      s.Watchdog.Verified,
 			History:       s.Acked.History,
 			Serial:        s.Acked.Serial,
@@ -48,9 +48,9 @@ func guardOf(g *v1alpha1.NodeGuard) plan.Guard {
 	}
 }
 
-// gated reports whether a boot in this phase may live by rolls. What it promises
+// Gated reports whether a boot in this phase may live by rolls. What it promises
 // does not say so: it publishes that it is unarmed before it becomes it.
-func gated(phase string) bool { return phase == "Arming" || phase == "Armed" || phase == "Leaving" }
+func Gated(phase string) bool { return phase == "Arming" || phase == "Armed" || phase == "Leaving" }
 
 // historyBroken returns what the agent saw of a Roll that went back, or
 // nothing.

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/picket-dev/picket/controller/internal/kube"
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 )
 
@@ -170,9 +171,7 @@ func (h host) judge(late bool) (state, string) {
 // gated reports whether the boot may live by rolls: it publishes that it is unarmed
 // before it becomes it, and arms before it says so. The controller lets no agent
 // leave before either (A13).
-func gated(s v1alpha1.NodeGuardStatus) bool {
-	return s.Promise.Armed || slices.Contains([]string{"Arming", "Armed", "Leaving"}, s.Phase)
-}
+func gated(s v1alpha1.NodeGuardStatus) bool { return s.Promise.Armed || kube.Gated(s.Phase) }
 
 // unclean says what keeps the host from its rejoin, or nothing: a boot of it was
 // fenced, and nobody has said since that no moved volume is left there. Its
