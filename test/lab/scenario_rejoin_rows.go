@@ -152,26 +152,59 @@ func rejoinHung(ctx context.Context, r *run) error { // 29, of iSCSI
 
 // rejoinBlocklisted has the cluster shut the node's client out before the node is
 // back: what is in flight fails, and the image can be unmapped.
-func rejoinBlocklisted(ctx context.Context, r *run) error { // 28, 31
-	return r.comesBack(ctx, comeback{volume: recipe{image: true},
-		prepare: func(ctx context.Context, _ *run, b *returnee) (err error) {
-			b.client, err = b.Exec(ctx, "cat /sys/bus/rbd/devices/*/client_addr")
-			b.client = strings.TrimSpace(b.client)
-			return err
-		},
-		away: func(ctx context.Context, r *run, b *returnee) error {
-			if err := r.ceph.Blocklist(ctx, b.client); err != nil {
-				return err
-			}
-			if err := storageBack(ctx, r, b); err != nil {
-				return err
-			}
-			return eventually(ctx, time.Minute, "the requests in flight to fail", func(ctx context.Context) error {
-				return r.sh(ctx, b.node, "grep -qE '^ *0 +0$' /sys/class/block/rbd*/inflight")
-			})
-		},
-		check: unmapped,
+func rejoinBlocklisted(ctx context.Context, r *run) error { // 28
+	return r.comesBack(ctx, comeback{volume: recipe{image: true}, prepare: knowClient, away: shutOut, check: unmapped})
+}
+
+// knowClient notes by what name the storage knows the node.
+func knowClient(ctx context.Context, _ *run, b *returnee) (err error) {
+	b.client, err = b.Exec(ctx, "cat /sys/bus/rbd/devices/*/client_addr")
+	b.client = strings.TrimSpace(b.client)
+	return err
+}
+
+// shutOut blocklists the node's client, and lets it hear so.
+func shutOut(ctx context.Context, r *run, b *returnee) error {
+	if err := r.ceph.Blocklist(ctx, b.client); err != nil {
+		return err
+	}
+	if err := storageBack(ctx, r, b); err != nil {
+		return err
+	}
+	return eventually(ctx, time.Minute, "the requests in flight to fail", func(ctx context.Context) error {
+		return r.sh(ctx, b.node, "grep -qE '^ *0 +0$' /sys/class/block/rbd*/inflight")
 	})
+}
+
+// rejoinWanted has the image wanted on the node again, and nowhere else, before the
+// node is back: a pod that found it mapped there would write through that mapping,
+// and has to wait for the next boot.
+func rejoinWanted(ctx context.Context, r *run) error { // 31
+	var b *returnee
+	open := func() error { return nil }
+	err := r.comesBack(ctx, comeback{volume: recipe{image: true}, prepare: knowClient,
+		away: func(ctx context.Context, r *run, back *returnee) (err error) {
+			b = back
+			if err := shutOut(ctx, r, b); err != nil {
+				return err
+			}
+			if open, err = r.closeOthers(ctx, b.node); err != nil {
+				return err
+			}
+			return r.plane.Client().CoreV1().Pods(metav1.NamespaceDefault).Delete(ctx, b.tenant.name+"-0", metav1.DeleteOptions{})
+		},
+		check: func(ctx context.Context, r *run, b *returnee) error {
+			pod, err := r.plane.Client().CoreV1().Pods(metav1.NamespaceDefault).Get(ctx, b.tenant.name+"-0", metav1.GetOptions{})
+			if err == nil && pod.Spec.NodeName != "" {
+				err = fmt.Errorf("%s is on %s, whose quarantine stands", pod.Name, pod.Spec.NodeName)
+			}
+			return errors.Join(err, unmapped(ctx, r, b))
+		},
+	})
+	if err == nil {
+		err = b.tenant.writesOn(ctx, b.node)
+	}
+	return errors.Join(err, open())
 }
 
 // unmapped fails while krbd has anything mapped on a node.
@@ -233,13 +266,7 @@ func autoLoginShared(ctx context.Context, r *run) error { // 34
 	if _, err := v.disksOf(ctx, stays); err != nil {
 		return err
 	}
-	return eventually(ctx, 2*time.Minute, stays.name+" to write on", func(context.Context) error {
-		newest, err := newestTenure(&stays.collector)
-		if boot, _ := v.On(); err == nil && newest.Boot != boot {
-			err = fmt.Errorf("it wrote last in boot %.8s of %s", newest.Boot, newest.Node)
-		}
-		return err
-	})
+	return stays.writesOn(ctx, v.node)
 }
 
 // loginAgain cuts an armed node off from the cluster, with a volume whose node

@@ -56,6 +56,7 @@ func rejoining() []scenario {
 		{"rejoin-hung", "the same, and nothing ends the session: what hangs ends in a reset", rejoinHung},
 		{"rejoin-shared-with-host", "the same, over a session that the host needs: a reset", rejoinSharedWithHost},
 		{"rejoin-blocklisted", "the same, on krbd, whose cluster has shut the node out", rejoinBlocklisted},
+		{"rejoin-wanted", "the same, and the image is wanted on the node again: not before it is clean", rejoinWanted},
 		{"rejoin-ceph-gone", "the same, on krbd, whose cluster stays out of reach: a reset", rejoinCephGone},
 		{"rejoin-pinned", "the same, and a pod that stays holds copies of its mounts", rejoinPinned},
 		{"rejoin-agent-killed", "the same, and the agent is killed in the midst of cleaning", rejoinAgentKilled},

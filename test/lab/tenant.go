@@ -63,27 +63,40 @@ func (r *run) settle(ctx context.Context, n *node, name string, how recipe) (*te
 	if err := r.serve(ctx, t); err != nil {
 		return t, err
 	}
+	open, err := r.closeOthers(ctx, n)
+	if err == nil {
+		err = r.moveIn(ctx, t)
+	}
+	if err == nil {
+		err = t.writesOn(ctx, n)
+	}
+	return t, errors.Join(err, open())
+}
+
+// writesOn waits until the tenant's newest writer is in the boot that a node runs.
+func (t *tenant) writesOn(ctx context.Context, n *node) error {
+	return eventually(ctx, 4*time.Minute, t.name+" to write on "+n.Name(), func(context.Context) error {
+		newest, err := newestTenure(&t.collector)
+		if boot, _ := n.On(); err == nil && newest.Boot != boot {
+			err = fmt.Errorf("it wrote last in boot %.8s of %s", newest.Boot, newest.Node)
+		}
+		return err
+	})
+}
+
+// closeOthers lets new pods come to one node alone, until open.
+func (r *run) closeOthers(ctx context.Context, n *node) (open func() error, err error) {
 	for _, other := range r.nodes {
 		if other != n {
-			if err := r.cordon(ctx, other, true); err != nil {
-				return t, err
-			}
+			err = errors.Join(err, r.cordon(ctx, other, true))
 		}
 	}
-	err := r.moveIn(ctx, t)
-	if err == nil {
-		err = eventually(ctx, 4*time.Minute, name+" to write on "+n.Name(), func(context.Context) error {
-			newest, err := newestTenure(&t.collector)
-			if err == nil && newest.Node != n.Name() {
-				err = fmt.Errorf("it writes on %s", newest.Node)
-			}
-			return err
-		})
-	}
-	for _, other := range r.nodes {
-		err = errors.Join(err, r.cordon(context.WithoutCancel(ctx), other, false))
-	}
-	return t, err
+	return func() (err error) {
+		for _, other := range r.nodes {
+			err = errors.Join(err, r.cordon(context.WithoutCancel(ctx), other, false))
+		}
+		return err
+	}, err
 }
 
 // serve makes the tenant's volume and its collector.
