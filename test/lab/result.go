@@ -12,7 +12,7 @@ type result struct {
 	bound         time.Duration
 	endpoints     time.Duration // cut → no ready endpoint on the node; 0: not measured
 	petDelay      time.Duration // the worst of a node under pressure; 0: not measured
-	armed         time.Duration // agents run → all nodes are armed; 0: nothing was installed
+	armed         time.Duration // first agent starts → all nodes are armed; 0: nothing was installed
 	lateWrites    int           // by a fenced boot, after its taint
 	rejoin        rejoin
 	twoWriters    int

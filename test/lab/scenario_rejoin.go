@@ -233,7 +233,7 @@ func (r *run) sameBoot(b *returnee) error {
 // welcome boots a clean node anew, which its quarantine waits for (C8), and takes
 // back what kept it unarmed.
 func (r *run) welcome(ctx context.Context, b *returnee) error {
-	if err := errors.Join(r.sameBoot(b), r.quarantined(ctx, b)); err != nil {
+	if err := errors.Join(r.sameBoot(b), r.quarantined(ctx, b.node)); err != nil {
 		return err
 	}
 	if err := r.sh(ctx, b.node, "rm -f "+breakGlass+" && sync"); err != nil {
@@ -253,8 +253,8 @@ func (r *run) welcome(ctx context.Context, b *returnee) error {
 }
 
 // quarantined fails unless the node is kept from pods that do not tolerate it.
-func (r *run) quarantined(ctx context.Context, b *returnee) error {
-	object, err := r.plane.Client().CoreV1().Nodes().Get(ctx, b.Name(), metav1.GetOptions{})
+func (r *run) quarantined(ctx context.Context, n *node) error {
+	object, err := r.plane.Client().CoreV1().Nodes().Get(ctx, n.Name(), metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func (r *run) quarantined(ctx context.Context, b *returnee) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s runs the boot that was fenced, without a quarantine: %v", b.Name(), object.Spec.Taints)
+	return fmt.Errorf("%s is not clean, and has no quarantine: %v", n.Name(), object.Spec.Taints)
 }
 
 // quarantine is the key of Picket's taint.

@@ -229,10 +229,59 @@ func autoLogin(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
+	return r.loggedOut(ctx, v, t)
+}
+
+// loggedOut waits until a node is clean that has logged in again, and fails unless
+// the session was its agent's to end.
+func (r *run) loggedOut(ctx context.Context, v *victim, t *tenant) error {
+	if err := r.fencePhase(ctx, 6*time.Minute, v.Name(), v1alpha1.FenceRecovered); err != nil {
+		return err
+	}
 	if err := r.stepped(ctx, v.node, "SetManual", "Logout"); err != nil {
 		return err
 	}
 	return r.sh(ctx, v.node, fmt.Sprintf(`! iscsiadm -m session | grep -w %[1]s && ! grep -r 'startup = automatic' /etc/iscsi/nodes/%[1]s`, t.iqn))
+}
+
+// autoLoginReused has a file of the volume's name another unit than the one that
+// comes back under its number: nobody knows whose that is, so that it stays, and
+// the quarantine does, until a person has looked.
+func autoLoginReused(ctx context.Context, r *run) error { // 35
+	const serial, wwid = "800B3$M4Nu7k", "3600a098038303042332" // as Trident writes it, and how the WWID of that unit begins
+	file := ""
+	v, t, err := r.loginAgain(ctx, func(n *node, t *tenant) error {
+		file = "/var/lib/trident/tracking/" + t.name + ".json"
+		return r.sh(ctx, n, fmt.Sprintf(`mkdir -p $(dirname %[1]s) && echo '{"iscsiTargetIqn":"%[2]s","iscsiLunNumber":%[3]d,"iscsiLunSerial":"%[4]s"}' >%[1]s && sync`, file, t.iqn, t.lun, serial))
+	})
+	if err != nil {
+		return err
+	}
+	err = eventually(ctx, 6*time.Minute, v.Name()+" to say what blocks", func(ctx context.Context) error {
+		g, err := r.client.NodeGuards.Get(ctx, v.Name())
+		if err != nil {
+			return err
+		}
+		s := g.Status.Storage
+		if g.Status.BootID == v.boot || s.State != v1alpha1.StorageDirty || !strings.Contains(s.Message, "as unit "+wwid) {
+			return fmt.Errorf("its storage is %s: %s", s.State, s.Message)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = r.stays(ctx, 20*time.Second, "the unit is left alone", func(ctx context.Context) error {
+		_, err := v.disksOf(ctx, t)
+		return errors.Join(err, r.quarantined(ctx, v.node))
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.sh(ctx, v.node, "rm "+file); err != nil {
+		return err
+	}
+	return r.loggedOut(ctx, v, t)
 }
 
 // stepped fails unless the node's agent has carried these steps out: a device that
@@ -254,6 +303,9 @@ func autoLoginShared(ctx context.Context, r *run) error { // 34
 		stays, err = r.settle(ctx, n, "stays", recipe{automatic: true, retain: true, beside: t})
 		return err
 	})
+	if err == nil {
+		err = r.fencePhase(ctx, 6*time.Minute, v.Name(), v1alpha1.FenceRecovered)
+	}
 	if err != nil {
 		return err
 	}
@@ -269,9 +321,9 @@ func autoLoginShared(ctx context.Context, r *run) error { // 34
 	return stays.writesOn(ctx, v.node)
 }
 
-// loginAgain cuts an armed node off from the cluster, with a volume whose node
-// record logs in by itself. The node resets itself, and is back with the device of a volume that has
-// moved.
+// loginAgain cuts an armed node off from the cluster, with a volume whose node record
+// logs in by itself. The node resets itself, and its next boot has the device of a
+// volume that has moved.
 func (r *run) loginAgain(ctx context.Context, more func(*node, *tenant) error) (*victim, *tenant, error) {
 	database, err := r.writer(ctx, time.Minute)
 	if err != nil {
@@ -305,8 +357,6 @@ func (r *run) loginAgain(ctx context.Context, more func(*node, *tenant) error) (
 	if err := network.Heal(ctx, network.Cluster, n.number); err != nil {
 		return v, t, err
 	}
-	if _, err := v.WaitBoot(ctx, v.boot); err != nil {
-		return v, t, err
-	}
-	return v, t, r.fencePhase(ctx, 6*time.Minute, v.Name(), v1alpha1.FenceRecovered)
+	_, err = v.WaitBoot(ctx, v.boot)
+	return v, t, err
 }

@@ -47,6 +47,7 @@ func rejoining() []scenario {
 	return []scenario{
 		{"auto-login", "a node logs in again to a target whose volume has moved, by itself, as it boots", autoLogin},
 		{"auto-login-shared", "the same, and a pod that stays needs the session", autoLoginShared},
+		{"auto-login-reused", "the same, and a file says that its unit is another: it stays until a person has looked", autoLoginReused},
 		{"rejoin-ext4", "a fenced node was not reset: a dirty file system of the kubelet's own iSCSI", rejoinExt4},
 		{"rejoin-block", "the same, a dirty raw device", rejoinBlock},
 		{"rejoin-shared", "the same, beside a volume that stays, over one session: a reset", rejoinShared},
