@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -131,112 +129,4 @@ func readClock(ctx context.Context, root string) Clock {
 	}
 	c.Raw, c.Boot = at[1].raw-at[0].raw, at[1].boot-at[0].boot
 	return c
-}
-
-// readNumber returns the number that a file holds, or nil.
-func readNumber(path string) *int {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return nil
-	}
-	return &n
-}
-
-// readHolder finds picket-holder, and how its kernel treats it.
-func readHolder(proc string) Holder {
-	names, err := filepath.Glob(filepath.Join(proc, "[0-9]*", "comm"))
-	if err != nil {
-		return Holder{Trouble: err.Error()}
-	}
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil || strings.TrimSpace(string(text)) != "picket-holder" {
-			continue
-		}
-		h, err := parseHolder(filepath.Dir(name))
-		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ESRCH):
-			continue // it has ended
-		case err != nil:
-			return Holder{Trouble: err.Error()}
-		}
-		return h
-	}
-	return Holder{}
-}
-
-// The fields of a stat file behind the name, from 0: proc(5) counts them from 3.
-const (
-	fieldPriority = 40 - 3
-	fieldPolicy   = 41 - 3
-)
-
-// schedule returns the policy and the priority of the process's thread that has
-// the highest: as a service all have one, as a child of the agent only the one
-// that pets.
-func schedule(dir string) (policy, priority int, err error) {
-	stats, err := filepath.Glob(filepath.Join(dir, "task", "[0-9]*", "stat"))
-	if err != nil {
-		return 0, 0, err
-	}
-	if len(stats) == 0 {
-		return 0, 0, fmt.Errorf("read %s/task: %w", dir, fs.ErrNotExist)
-	}
-	for _, path := range stats {
-		text, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-			continue // a thread that has ended
-		} else if err != nil {
-			return 0, 0, err
-		}
-		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-		if len(fields) <= fieldPolicy {
-			return 0, 0, fmt.Errorf("read %s: it has %d fields", path, len(fields))
-		}
-		rt, err := strconv.Atoi(fields[fieldPriority])
-		if err != nil {
-			return 0, 0, fmt.Errorf("read %s: %w", path, err)
-		}
-		if rt > priority {
-			priority = rt
-			if policy, err = strconv.Atoi(fields[fieldPolicy]); err != nil {
-				return 0, 0, fmt.Errorf("read %s: %w", path, err)
-			}
-		}
-	}
-	return policy, priority, nil
-}
-
-// parseHolder reads what /proc says of one process.
-func parseHolder(dir string) (Holder, error) {
-	var h Holder
-	var err error
-	if h.PID, err = strconv.Atoi(filepath.Base(dir)); err != nil {
-		return h, err
-	}
-	if h.Policy, h.Priority, err = schedule(dir); err != nil {
-		return h, err
-	}
-	oom, err := os.ReadFile(filepath.Join(dir, "oom_score_adj"))
-	if err == nil {
-		h.OOM, err = strconv.Atoi(strings.TrimSpace(string(oom)))
-	}
-	if err != nil {
-		return h, fmt.Errorf("read %s/oom_score_adj: %w", dir, err)
-	}
-	status, err := os.ReadFile(filepath.Join(dir, "status"))
-	if err != nil {
-		return h, err
-	}
-	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "VmLck:"); ok {
-			kib, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64) // 0 if it says nothing
-			h.Locked = kib << 10
-		}
-	}
-	return h, nil
 }
