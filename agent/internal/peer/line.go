@@ -145,7 +145,8 @@ func (l *line) other(p *path) (*path, error) {
 	return l.spare, err
 }
 
-// prefer makes the spare path p the main one and closes the one that failed.
+// prefer makes the spare path p the main one and closes the one that failed, if
+// that was not done.
 func (l *line) prefer(p *path) {
 	l.mu.Lock()
 	if l.closed || l.spare != p {
@@ -155,7 +156,9 @@ func (l *line) prefer(p *path) {
 	failed := l.main
 	l.main, l.spare = p, nil
 	l.mu.Unlock()
-	_ = failed.conn.Close() // it never says more than that it was closed before
+	if failed != nil {
+		_ = failed.conn.Close() // it never says more than that it was closed before
+	}
 }
 
 // change shows the peer another key than the one that it has refused on that
@@ -184,13 +187,13 @@ func (l *line) accepted() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.main == nil {
-		return ""
+		return l.own
 	}
 	return l.main.own
 }
 
 // wake ends the pauses between attempts to connect: the next call makes a new
-// connection. It waits for nothing: the agent's core calls it. gRPC's
+// connection, which shows the same key. It waits for nothing: the agent's core calls it. gRPC's
 // ResetConnectBackoff reads a map that a connecting ClientConn writes, without its
 // lock, which ends the process.
 func (l *line) wake() {
@@ -199,7 +202,7 @@ func (l *line) wake() {
 	for _, p := range []**path{&l.main, &l.spare} {
 		if *p != nil && (*p).conn.GetState() == connectivity.TransientFailure {
 			go (*p).conn.Close() // it never says more than that it was closed before
-			*p = nil
+			l.own, *p = (*p).own, nil
 		}
 	}
 }

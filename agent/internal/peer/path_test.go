@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"sync"
 	"testing"
 	"time"
 )
@@ -179,6 +180,38 @@ func TestWakeEndsThePause(t *testing.T) {
 		})
 		noBeat(t, a, "b", "nobody listens")
 		a.client.Wake()
+		beat(t, a, "b")
+	})
+}
+
+// What closes the main path while the spare one connects leaves the spare one the
+// main path.
+func TestWakeWhileTheSparePathConnects(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, now := newWire(), clock()
+		a := newAgentWith(t, w, "a", nil, func(c *Config) {
+			c.Now, c.BackoffMin, c.BackoffMax = now, time.Hour, time.Hour
+		})
+		b := newAgent(t, w, now, "b", "b:1")
+		defer a.close()
+		defer b.close()
+		a.setPeers(Peers{Neighbours: []Peer{b.at("later:1")}})
+		b.setPeers(Peers{Callers: []Peer{a.at()}})
+		var waking sync.WaitGroup
+		waking.Go(func() {
+			pass(a.config.HedgeAfter / 2) // nobody listens: the main path has failed
+			l := w.listen("later:1")
+			b.served.Go(func() {
+				if err := b.server.Serve(l); err != nil {
+					t.Error(err)
+				}
+			})
+			w.link("later:1").set(20 * time.Millisecond)
+			pass(a.config.HedgeAfter/2 + 10*time.Millisecond) // the spare one has begun
+			a.client.Wake()
+		})
+		beat(t, a, "b")
+		waking.Wait()
 		beat(t, a, "b")
 	})
 }

@@ -334,3 +334,29 @@ func TestRotateNeedsAPlaceForItsKey(t *testing.T) {
 		t.Error("a key is used that a restart would lose")
 	}
 }
+
+// A connection that was lost and woken shows the key that the peer has known, and
+// what the peer knows stays known meanwhile.
+func TestWakeKeepsTheKeyThatThePeerKnows(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, now := newWire(), clock()
+		a := newAgentWith(t, w, "a", nil, func(c *Config) {
+			c.Now, c.BackoffMin, c.BackoffMax = now, time.Hour, time.Hour
+		})
+		b := newAgent(t, w, now, "b", "b:1")
+		defer a.close()
+		a.setPeers(Peers{Neighbours: []Peer{b.at("b:1")}})
+		b.setPeers(Peers{Callers: []Peer{a.at()}})
+		beat(t, a, "b")
+		known := a.client.Accepted("b")
+		if _, err := a.id.Rotate(); err != nil {
+			t.Fatal(err)
+		}
+		b.close()
+		noBeat(t, a, "b", "connection refused")
+		a.client.Wake()
+		if got := a.client.Accepted("b"); got != known || got == "" {
+			t.Errorf("b knows %q, want %q", got, known)
+		}
+	})
+}
