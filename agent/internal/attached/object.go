@@ -56,6 +56,7 @@ type volume struct {
 		RBD   *struct{ Image, Pool string }
 		FC    *struct{}
 	}
+	Status struct{ Phase string }
 }
 
 type iscsiSource struct {
@@ -167,9 +168,10 @@ func (p *pod) claims() []string {
 	return all
 }
 
-// claim is the claim that the volume is bound to, namespace/name.
+// claim is the claim that the volume is bound to, namespace/name. One whose claim is
+// gone keeps its name, which another claim, bound to another volume, can have by now.
 func (v *volume) claim() string {
-	if c := v.Spec.ClaimRef; c != nil {
+	if c := v.Spec.ClaimRef; c != nil && v.Status.Phase != "Released" && v.Status.Phase != "Failed" {
 		return c.Namespace + "/" + c.Name
 	}
 	return ""

@@ -1,6 +1,7 @@
 package attached
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -201,5 +202,63 @@ func TestAnInTreeVolumeThatIsToBeMounted(t *testing.T) {
 	a := NewReader("n1", s).Read(t.Context(), bare, Fence{Boot: "b1"})
 	if p := teardown.Make(bare, a.Attachments, teardown.Aim{}); p.State != teardown.Blocked || len(p.Blockers) != 1 || p.Blockers[0].Volume != "pv-i" {
 		t.Errorf("without its pod: %v: %s %v", p.State, p.Why, p.Blockers)
+	}
+}
+
+// A PersistentVolume that is Released keeps the name of the claim that it had. A claim
+// that has the name by now is another, and is bound to another volume: its pod has a
+// use for that one, and not for what is left of the first.
+func TestAClaimOfTheSameName(t *testing.T) {
+	image := func(pv, handle string, id int) (teardown.Device, teardown.Volume) {
+		i := teardown.Image{Pool: "p", Name: handle}
+		return teardown.Device{Number: teardown.Number{Major: 252, Minor: uint32(16 * id)}, Name: fmt.Sprintf("rbd%d", id), Kind: teardown.RBD, ID: id, Image: i},
+			teardown.Volume{File: handle, Driver: csi, Handle: handle, PV: pv, Identity: teardown.Identity{Image: i}}
+	}
+	released := func(text string) string {
+		return strings.Replace(text, `{"metadata"`, `{"status":{"phase":"Released"},"metadata"`, 1)
+	}
+	left, of := image("pv-old", "h-old", 0)
+	began, staged := image("", "h-new", 1) // the kubelet has yet to write whose it is
+	inv := plain()
+	inv.Devices, inv.Volumes = []teardown.Device{left}, []teardown.Volume{of}
+	both := plain()
+	both.Devices, both.Volumes = []teardown.Device{left, began}, []teardown.Volume{of, staged}
+	for name, tt := range map[string]struct {
+		inv   teardown.Inventory
+		phase func(string) string
+		state teardown.State
+		unmap []string // devices that go
+	}{
+		"bound":                           {inv, func(text string) string { return text }, teardown.Clean, nil},
+		"released":                        {inv, released, teardown.Work, []string{"rbd0"}},
+		"released, beside its new volume": {both, released, teardown.Work, []string{"rbd0"}},
+	} {
+		s := server()
+		s.objects[nodePath], s.objects[drivers+csi] = `{"metadata":{"name":"n1"}}`, `{"spec":{"attachRequired":false}}`
+		s.objects[pvs+"/pv-old"] = tt.phase(pvOf("pv-old", "data-db-0", `"csi":{"driver":"d.example","volumeHandle":"h-old"}`))
+		s.objects[pvs] = `{"items":[` + s.objects[pvs+"/pv-old"] + `,` + pvOf("pv-new", "data-db-0", `"csi":{"driver":"d.example","volumeHandle":"h-new"}`) + `]}`
+		a := NewReader("n1", s).Read(t.Context(), tt.inv, Fence{Boot: "b1"})
+		p := teardown.Make(tt.inv, a.Attachments, teardown.Aim{})
+		var unmap []string
+		for _, step := range p.Steps {
+			if step.Op == teardown.UnmapRBD {
+				unmap = append(unmap, step.Name)
+			}
+		}
+		if d := cmp.Diff(tt.unmap, unmap); d != "" || p.State != tt.state {
+			t.Errorf("%s: %v (%s %v), want %v; what goes (-want +got):\n%s", name, p.State, p.Why, p.Blockers, tt.state, d)
+		}
+	}
+	// In the fenced boot a pod that a fence leaves alone keeps what it has, and not
+	// what had its claim's name before.
+	s := server()
+	s.objects[podsPath] = `{"items":[` + podOf(retain) + `]}`
+	for _, phase := range []func(string) string{func(text string) string { return text }, released} {
+		s.objects[pvs+"/pv-a"] = phase(s.objects[pvs+"/pv-a"])
+		a := NewReader("n1", s).Read(t.Context(), host(), Fence{Boot: "b1", Same: true})
+		i := slices.IndexFunc(a.Volumes, func(v teardown.Attachment) bool { return v.PV == "pv-a" })
+		if again := strings.Contains(s.objects[pvs+"/pv-a"], "Released"); a.Volumes[i].Again != again || a.Volumes[i].Wanted == again {
+			t.Errorf("released %t: %+v", again, a.Volumes[i])
+		}
 	}
 }
