@@ -81,12 +81,14 @@ func TestSuperviseRestartsACrashedWorker(t *testing.T) {
 // and is told again; one that cannot run at all does not hold up the pod.
 func TestA13_AWorkerThatCrashesWhileItStaysIsRestarted(t *testing.T) {
 	for name, tt := range map[string]struct {
+		by     syscall.Signal
 		second string // what the worker does when it runs again
 		want   int
 		fails  bool
 	}{
-		"it may go then":      {`trap 'kill $!; exit 0' TERM; sleep 30 & wait; exit 4`, 2, false},
-		"it cannot run again": {"exit 5", lastTries + 1, true},
+		"it may go then":      {syscall.SIGTERM, `trap 'kill $!; exit 0' TERM; sleep 30 & wait; exit 4`, 2, false},
+		"by another signal":   {syscall.SIGHUP, `trap 'kill $!; exit 0' TERM; sleep 30 & wait; exit 4`, 2, false},
+		"it cannot run again": {syscall.SIGTERM, "exit 5", lastTries + 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "runs")
@@ -96,7 +98,7 @@ func TestA13_AWorkerThatCrashesWhileItStaysIsRestarted(t *testing.T) {
 				ended <- Supervise(t.Context(), slog.New(slog.DiscardHandler), []string{"/bin/sh", "-c", script, file})
 			}()
 			until(t, "the worker to run", func() bool { text, _ := os.ReadFile(file); return len(text) > 0 })
-			if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+			if err := syscall.Kill(os.Getpid(), tt.by); err != nil {
 				t.Fatal(err)
 			}
 			err := <-ended

@@ -33,9 +33,9 @@ const (
 
 // Supervise runs the worker command until it exits with 0, and restarts it whenever
 // it ends otherwise: a crash of the agent costs 200 ms and not the kubelet's
-// back-off. Signals are passed on; a worker that stays after one, since its node
-// would reset, is restarted as any other, unless it keeps crashing. The worker is
-// scheduled in real time, as far as the kernel grants that.
+// back-off. Each signal is passed on as the SIGTERM that the worker knows; one that
+// stays after it, since its node would reset, is restarted as any other, unless it
+// keeps crashing. The worker is scheduled in real time, as far as the kernel grants that.
 func Supervise(ctx context.Context, log *slog.Logger, argv []string) error {
 	// The worker dies with the thread that started it, so keep that thread; for
 	// good, since nothing else of this process is real-time.
@@ -46,7 +46,7 @@ func Supervise(ctx context.Context, log *slog.Logger, argv []string) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	var told os.Signal // nil: nobody wants this process to end
+	told := false // to end
 	pause, crashes := restartAfter, 0
 	for {
 		started := time.Now()
@@ -55,13 +55,14 @@ func Supervise(ctx context.Context, log *slog.Logger, argv []string) error {
 			pause, crashes = restartAfter, 0
 		}
 		crashes++
-		if err == nil || told != nil && crashes > lastTries {
+		if err == nil || told && crashes > lastTries {
 			return err
 		}
 		log.Error("worker ended: restarting it", "err", err, "after", pause)
 		select {
 		case <-time.After(pause):
-		case told = <-signals:
+		case <-signals:
+			told = true
 		}
 		pause = min(2*pause, restartMost)
 	}
@@ -78,8 +79,8 @@ func realTime() error {
 	return nil
 }
 
-// work runs the worker once and passes signals on to it, first one of before.
-func work(ctx context.Context, argv []string, signals <-chan os.Signal, told *os.Signal) error {
+// work runs the worker once and passes on to it that it was told to end, also before.
+func work(ctx context.Context, argv []string, signals <-chan os.Signal, told *bool) error {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -91,7 +92,7 @@ func work(ctx context.Context, argv []string, signals <-chan os.Signal, told *os
 	go func() { ended <- cmd.Wait() }()
 	done := ctx.Done()
 	var tell <-chan time.Time
-	if *told != nil {
+	if *told {
 		done, tell = nil, time.After(tellAfter)
 	}
 	for {
@@ -101,14 +102,12 @@ func work(ctx context.Context, argv []string, signals <-chan os.Signal, told *os
 				return fmt.Errorf("worker: %w", exit)
 			}
 			return err
-		case s := <-signals:
-			*told = s
-			_ = cmd.Process.Signal(s)
+		case <-signals:
 		case <-done:
-			*told, done = syscall.SIGTERM, nil
-			_ = cmd.Process.Signal(syscall.SIGTERM)
+			done = nil
 		case <-tell:
-			_ = cmd.Process.Signal(*told)
 		}
+		*told = true
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	}
 }
