@@ -178,7 +178,8 @@ func (d *Daemon) loop(ctx, work context.Context) {
 				d.log.Error("the node cannot become unarmed, and would reset without this agent: staying until it can. "+
 					"That takes a picket-controller, and the agents' account", "rule", "A13")
 				giveUp = time.After(d.config.StopWithin.Duration)
-				continue
+				v = d.takeLeave(work) // the host may shut down by now
+				break
 			}
 			if armed {
 				d.log.Error("could not become unarmed in time: leaving armed, as the host shuts down", "rule", "A13")
@@ -206,7 +207,8 @@ func (d *Daemon) loop(ctx, work context.Context) {
 	}
 }
 
-// takeLeave begins to become unarmed (A13), if that has not been done.
+// takeLeave begins to become unarmed (A13), if that has not been done, for the
+// reason that there is now.
 func (d *Daemon) takeLeave(work context.Context) decide.Verdict {
 	v := d.step(decide.Tick{})
 	if !v.Done { // a shutdown that was announced may be prepared

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -8,11 +9,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/picket-dev/picket/agent/decide"
+	"github.com/picket-dev/picket/agent/internal/clock"
 	"github.com/picket-dev/picket/agent/internal/hold"
 	"github.com/picket-dev/picket/agent/internal/launch"
 	"github.com/picket-dev/picket/proto/timing"
@@ -66,6 +69,32 @@ func TestA13_Farewell(t *testing.T) {
 				t.Errorf("the host shuts down: %v", d.hostEnds.Load())
 			}
 		})
+	}
+}
+
+// A13: an agent that stays, since its node would reset, does not hold up its host's
+// shutdown, whenever that comes.
+func TestA13_AnAgentThatStaysGoesWithItsHost(t *testing.T) {
+	d := aDaemon(t, io.Discard)
+	ctx, stop := context.WithCancel(t.Context())
+	work, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	left := make(chan struct{})
+	go func() { defer close(left); d.loop(ctx, work) }()
+	d.tell(work, decide.Held{Mode: decide.HoldArmed, Timeout: 10 * time.Second, PetUntil: clock.Now().Add(time.Hour)})
+	until(t, "it goes on as armed", func() bool { v := d.verdict.Load(); return v != nil && v.Memory.Promise.Armed })
+	stop()
+	select {
+	case <-left:
+		t.Fatal("it left an armed node")
+	case <-time.After(10 * d.config.StopWithin.Duration):
+	}
+	put(t, d.config.Root, filepath.Join(d.config.Run, "shutdown"), "")
+	select {
+	case <-left:
+	case <-time.After(5 * time.Second):
+		t.Error("the host waits for it")
+		cancel()
 	}
 }
 
