@@ -162,11 +162,7 @@ func changeImage() try {
 // attacks are tried with Picket's RBAC and policies in force.
 func attacks(a *access) []attack {
 	var all []attack
-	add := func(who string, c caller, rows map[string]try) {
-		for _, name := range slices.Sorted(maps.Keys(rows)) {
-			all = append(all, attack{name: who + "-" + name, who: c, try: rows[name]})
-		}
-	}
+	add := func(who string, c caller, rows map[string]try) { all = append(all, attacksBy(who, c, rows)...) }
 	const ownOnly = "of its own node only"
 	all = append(all,
 		attack{"agent-publishes-for-other-node", a.agent, armed("node-2"), ownOnly},
@@ -190,7 +186,15 @@ func attacks(a *access) []attack {
 		attack{"controller-changes-pods-labels", a.controller, send(http.MethodPatch, ownSpace+"/pods/agent-of-node-2", `{"metadata":{"labels":{"app":"other"}}}`), "no labels"},
 		attack{"controller-changes-nodes-labels", a.controller, send(http.MethodPatch, nodePath+"/node-2", `{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":""}}}`), "no labels"},
 		attack{"controller-cordons-node", a.controller, send(http.MethodPatch, nodePath+"/node-2", `{"spec":{"unschedulable":true}}`), "taints and annotations alone"})
+	add("uninstall", a.uninstall, uninstallAttacks())
 	add("admin", a.admin, map[string]try{"writes-roll": writeRoll})
+	return append(all, peoplesAttacks(a)...)
+}
+
+// peoplesAttacks are beyond what each of the roles for people is for.
+func peoplesAttacks(a *access) []attack {
+	var all []attack
+	add := func(who string, c caller, rows map[string]try) { all = append(all, attacksBy(who, c, rows)...) }
 	add("requester", a.requester, map[string]try{
 		"proves":                send(http.MethodPost, fencePath, fence("proof", proof)),
 		"adds-proof":            send(http.MethodPatch, fencePath+"/running", `{"spec":{"proof":{"bootID":"b","kind":"PowerOff","by":"me"}}}`),
@@ -199,11 +203,44 @@ func attacks(a *access) []attack {
 		"writes-guard":          armed("node-2"),
 		"writes-fencing-policy": send(http.MethodPatch, policyPath+"/default", `{"spec":{"mode":"Observe"}}`),
 	})
+	add("prover", a.prover, map[string]try{
+		"writes-roll":           writeRoll,
+		"writes-fence-status":   send(http.MethodPatch, fencePath+"/running/status", `{"status":{"phase":"Fenced"}}`),
+		"writes-guard":          armed("node-2"),
+		"writes-fencing-policy": send(http.MethodPatch, policyPath+"/default", `{"spec":{"mode":"Observe"}}`),
+		"taints-node":           send(http.MethodPatch, nodePath+"/node-2", evict),
+	})
+	add("operator", a.operator, map[string]try{
+		"asks-for-fence": send(http.MethodPost, fencePath, fence("operators", "")),
+		"proves":         send(http.MethodPost, fencePath, fence("operators", proof)),
+		"writes-roll":    writeRoll,
+		"writes-guard":   armed("node-2"),
+		"taints-node":    send(http.MethodPatch, nodePath+"/node-2", evict),
+	})
+	add("doctor", a.looker, map[string]try{
+		"reads-secrets":         read("/api/v1/secrets"),
+		"reads-configmaps":      read(ownSpace + "/configmaps"),
+		"reaches-a-kubelet":     read(nodePath + "/node-2/proxy/configz"),
+		"asks-for-fence":        send(http.MethodPost, fencePath, fence("seen", "")),
+		"writes-fencing-policy": send(http.MethodPatch, policyPath+"/default", `{"spec":{"mode":"Observe"}}`),
+		"deletes-pod":           gone(ownSpace + "/pods/agent-of-node-2"),
+		"writes-roll":           writeRoll,
+	})
 	add("viewer", a.viewer, map[string]try{
 		"asks-for-fence": send(http.MethodPost, fencePath, fence("seen", "")),
 		"writes-roll":    writeRoll,
 		"deletes-roll":   gone(rollPath),
+		"reads-secrets":  read("/api/v1/secrets"),
 	})
+	return all
+}
+
+// attacksBy are attacks by one caller, in the order of their names.
+func attacksBy(who string, c caller, rows map[string]try) []attack {
+	var all []attack
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		all = append(all, attack{name: who + "-" + name, who: c, try: rows[name]})
+	}
 	return all
 }
 
@@ -293,19 +330,21 @@ func kubeletAttacks() map[string]try {
 
 // controllerAttacks are beyond what fencing needs.
 func controllerAttacks() map[string]try {
-	return map[string]try{
+	all := workloadAttacks()
+	maps.Copy(all, map[string]try{
 		"reads-own-namespaces-secrets": read(ownSpace + "/secrets"),
 		"reads-one-secret":             read(ownSpace + "/secrets/theirs"),
 		"reads-all-secrets":            read("/api/v1/secrets"),
 		"reads-configmaps":             read("/api/v1/configmaps"),
-		"creates-pod":                  send(http.MethodPost, ownSpace+"/pods", aPod),
-		"execs":                        send(http.MethodPost, ownSpace+"/pods/agent-of-node-2/exec", ""),
 		"deletes-all-pods":             gone(ownSpace + "/pods"),
 		"writes-node-status":           send(http.MethodPatch, nodePath+"/node-2/status", `{"status":{"nodeInfo":{"bootID":"x"}}}`),
 		"deletes-node":                 gone(nodePath + "/node-2"),
 		"deletes-roll":                 gone(rollPath),
 		"writes-guard-status":          armed("node-2"),
+		"acknowledges-for-a-witness":   says("node-1", func(s *v1alpha1.NodeGuardStatus) { s.Acked.Serial = 1 << 40 }),
+		"deletes-all-guards":           gone(guardPath),
 		"proves":                       send(http.MethodPost, fencePath, fence("proof", proof)),
+		"adds-proof":                   addProof,
 		"writes-fencing-policy":        send(http.MethodPatch, policyPath+"/default", `{"spec":{"mode":"Observe"}}`),
 		"deletes-volumeattachments":    gone("/apis/storage.k8s.io/v1/volumeattachments/x"),
 		"writes-volumeattachments":     send(http.MethodPatch, "/apis/storage.k8s.io/v1/volumeattachments/x", `{"metadata":{"finalizers":null}}`),
@@ -313,11 +352,18 @@ func controllerAttacks() map[string]try {
 		"lists-kubelet-leases":         read("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"),
 		"writes-kubelet-lease":         send(http.MethodPatch, "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-2", `{"spec":{}}`),
 		"reads-other-lease":            read("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"),
+		"deletes-fencing-policy":       gone(policyPath + "/default"),
+		"deletes-namespace":            gone("/api/v1/namespaces/picket"),
+		"evicts-pod":                   send(http.MethodPost, ownSpace+"/pods/agent-of-node-2/eviction", `{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"agent-of-node-2"}}`),
+		"binds-pod":                    send(http.MethodPost, ownSpace+"/pods/agent-of-node-2/binding", `{"apiVersion":"v1","kind":"Binding","metadata":{"name":"agent-of-node-2"},"target":{"kind":"Node","name":"node-1"}}`),
+		"mints-own-token":              send(http.MethodPost, ownSpace+"/serviceaccounts/picket-controller/token", aToken),
+		"widens-its-role":              send(http.MethodPatch, rbacPath+"/clusterroles/picket-controller", `{"rules":[]}`),
 		"mints-agents-token":           send(http.MethodPost, ownSpace+"/serviceaccounts/picket-agent/token", aToken),
 		"makes-itself-admin":           send(http.MethodPost, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", aBinding),
 		"deletes-policy":               gone(admissionPath + "/validatingadmissionpolicies/picket-agent"),
 		"deletes-crd":                  gone("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/rolls.picket.dev"),
-	}
+	})
+	return all
 }
 
 // policyAttacks are tried by agents that RBAC lets do everything.

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +22,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/picket-dev/picket/deploy"
 	"github.com/picket-dev/picket/proto/api/client"
 	"github.com/picket-dev/picket/proto/api/v1alpha1"
 	"github.com/picket-dev/picket/test/cluster/controlplane"
@@ -60,8 +64,12 @@ type access struct {
 	unbound    caller // an agent's token that names no node
 	controller caller
 	kubelet    caller // node-1's
+	uninstall  caller // the Job that takes Picket off
 	requester  caller // may ask for fences, not prove
 	viewer     caller // may look
+	looker     caller // may look as kubectl picket and its doctor do
+	prover     caller // may prove
+	operator   caller // may change the policy
 
 	asController, asOther caller // node-1's agent, which claims to be another
 }
@@ -72,6 +80,7 @@ type access struct {
 func TestAccess(t *testing.T) {
 	a := newAccess(t)
 	t.Run("what they are for", func(t *testing.T) { a.allowed(t) })
+	t.Run("all that they may", func(t *testing.T) { a.rightsAre(t) })
 	for _, x := range attacks(a) {
 		t.Run(x.name, func(t *testing.T) { a.judge(t, x) })
 	}
@@ -84,6 +93,22 @@ func TestAccess(t *testing.T) {
 	// RBAC says yes to everything now: the policies alone must say no.
 	for _, x := range policyAttacks(a) {
 		t.Run("policy alone/"+x.name, func(t *testing.T) { a.judge(t, x) })
+	}
+}
+
+// The documents say how much is tried.
+func TestDocumentsCountTheAttacks(t *testing.T) {
+	n := len(attacks(&access{})) + len(policyAttacks(&access{}))
+	for file, want := range map[string]string{
+		"SECURITY.md": fmt.Sprintf("`TestAccess` (%d attempts", n), "COMPARISON.md": fmt.Sprintf("%d refused attempts (`TestAccess`)", n),
+	} {
+		text, err := os.ReadFile(filepath.Join("../../deploy", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(text, []byte(want)) {
+			t.Errorf("%s does not say %q", file, want)
+		}
 	}
 }
 
@@ -128,7 +153,22 @@ func (a *access) allowed(t *testing.T) {
 		{name: "controller tells a node", who: a.controller, try: spec("node-1")},
 		{name: "controller lets a pod tolerate", who: a.controller, try: tolerate()},
 		{name: "controller taints", who: a.controller, try: send(http.MethodPatch, nodePath+"/node-1", quarantine)},
+		{name: "uninstall marks", who: a.uninstall, try: func(ctx context.Context, _ *access, c caller) error {
+			p, err := c.picket.FencingPolicies.Get(ctx, v1alpha1.PolicyName)
+			if err != nil {
+				return err
+			}
+			p.Labels = map[string]string{"marked": "yes"}
+			_, err = c.picket.FencingPolicies.Update(ctx, p)
+			return err
+		}},
+		{name: "uninstall lifts taints", who: a.uninstall, try: send(http.MethodPatch, nodePath+"/node-1", `{"spec":{"taints":null}}`)},
+		{name: "controller taints again", who: a.controller, try: send(http.MethodPatch, nodePath+"/node-1", quarantine)},
+		{name: "uninstall lists pods", who: a.uninstall, try: read(ownSpace + "/pods")},
 		{name: "requester asks", who: a.requester, try: send(http.MethodPost, fencePath, fence("asked", ""))},
+		{name: "prover proves", who: a.prover, try: send(http.MethodPost, fencePath, fence("seen-dead", proof))},
+		{name: "operator pauses", who: a.operator, try: send(http.MethodPatch, policyPath+"/default", `{"spec":{"pause":{"reason":"r","until":"2100-01-01T00:00:00Z"}}}`)},
+		{name: "doctor looks", who: a.looker, try: read("/api/v1/pods")},
 		{name: "admin proves", who: a.admin, try: send(http.MethodPost, fencePath, fence("proven", proof))},
 		{name: "viewer looks", who: a.viewer, try: read(guardPath)},
 	} {
@@ -141,7 +181,8 @@ func (a *access) allowed(t *testing.T) {
 func newAccess(t *testing.T) *access {
 	a := &access{plane: installed(t)}
 	a.admin = a.with(t, a.plane.Config())
-	for _, account := range []string{"picket-agent", "picket-controller"} {
+	a.applyUninstall(t)
+	for _, account := range []string{"picket-agent", "picket-controller", "picket-uninstall"} {
 		if err := a.plane.WaitServiceAccount(t.Context(), fleet.Namespace, account); err != nil {
 			t.Fatal(err)
 		}
@@ -149,6 +190,7 @@ func newAccess(t *testing.T) *access {
 	a.agent = a.holding(t, a.token(t, "picket-agent", "node-1"))
 	a.unbound = a.holding(t, a.token(t, "picket-agent", ""))
 	a.controller = a.holding(t, a.token(t, "picket-controller", "node-2"))
+	a.uninstall = a.holding(t, a.token(t, "picket-uninstall", "node-2"))
 	a.kubelet = a.holding(t, a.plane.NodeToken("node-1"))
 	a.pod = a.holding(t, a.podToken(t, "node-1"))
 	a.podToken(t, "node-2") // the other node's pod, for the kubelet to envy
@@ -161,8 +203,28 @@ func newAccess(t *testing.T) *access {
 	a.requester, a.viewer = a.posing(t, "alice"), a.posing(t, "bob")
 	a.bind(t, "alice", "picket-requester", rbacv1.Subject{Kind: "User", Name: "alice"})
 	a.bind(t, "bob", "view", rbacv1.Subject{Kind: "User", Name: "bob"})
+	a.looker, a.prover, a.operator = a.posing(t, "carol"), a.posing(t, "dave"), a.posing(t, "erin")
+	for role, user := range map[string]string{"viewer": "carol", "doctor": "carol", "prover": "dave", "operator": "erin"} {
+		a.bind(t, user+"-"+role, "picket-"+role, rbacv1.Subject{Kind: "User", Name: user})
+	}
 	a.furnish(t)
 	return a
+}
+
+// applyUninstall makes the rights of the Job that takes Picket off, and not the Job.
+func (a *access) applyUninstall(t *testing.T) {
+	objects, err := deploy.Uninstall(deploy.Image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects {
+		if bytes.Contains(o, []byte(`"kind":"Job"`)) {
+			continue
+		}
+		if err := a.plane.Apply(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // furnish makes the objects that attacks are about, and waits until rights and
