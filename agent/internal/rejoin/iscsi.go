@@ -28,7 +28,8 @@ func (o order) setManual() error {
 	found := false
 	for _, dir := range o.Config.Host.Records {
 		at := filepath.Join(o.Config.Host.Root, dir, o.Step.Target)
-		for _, pattern := range []string{address + "," + port + ",*", address + "," + port + ",*/*"} {
+		place := address + "," + port // with a portal group, unless the record was made by hand
+		for _, pattern := range []string{place, place + ",*", place + ",*/*"} {
 			files, err := filepath.Glob(filepath.Join(at, pattern))
 			if err != nil {
 				return err

@@ -168,6 +168,7 @@ func TestStepsDoWhatTheySayAndNothingElse(t *testing.T) {
 		{name: "Disconnect of nothing", step: on(teardown.Disconnect, teardown.Step{})},
 		{name: "SetManual", step: on(teardown.SetManual, entry), change: map[string]string{"etc/iscsi/nodes/" + iqn + "/192.0.2.1,3260,1/default": record("manual")}},
 		{name: "SetManual of an old record", step: on(teardown.SetManual, teardown.Step{Target: iqn, Portal: "192.0.2.9:3260", Interface: "default"}), change: map[string]string{"var/lib/iscsi/nodes/" + iqn + "/192.0.2.9,3260,1": record("manual")}},
+		{name: "SetManual of a record without a portal group", step: on(teardown.SetManual, teardown.Step{Target: iqn, Portal: "192.0.2.8:3260", Interface: "default"}), spoil: map[string]string{"etc/iscsi/nodes/" + iqn + "/192.0.2.8,3260": record("automatic")}, change: map[string]string{"etc/iscsi/nodes/" + iqn + "/192.0.2.8,3260": record("manual")}},
 		{name: "SetManual without a record", step: on(teardown.SetManual, teardown.Step{Target: iqn, Portal: "192.0.2.2:3260", Interface: "default"}), err: "no such record"},
 		{name: "SetManual with a pattern", step: on(teardown.SetManual, teardown.Step{Target: "*", Portal: "192.0.2.1:3260", Interface: "default"}), err: "no record has such a name"},
 		{name: "SetManual upwards", step: on(teardown.SetManual, teardown.Step{Target: "../x", Portal: "192.0.2.1:3260"}), err: "no record has such a name"},
