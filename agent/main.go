@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/grpclog"
 	"k8s.io/klog/v2"
 
 	"github.com/picket-dev/picket/agent/internal/backlog"
@@ -107,5 +108,6 @@ func logger(lines io.Writer, level string) (*slog.Logger, error) {
 	log := slog.New(slog.NewTextHandler(lines, &slog.HandlerOptions{Level: l}))
 	klog.SetSlogLogger(log)
 	slog.SetDefault(log)
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, lines)) // errors alone, as by default
 	return log, nil
 }

@@ -3,12 +3,17 @@ package main
 import (
 	"context"
 	"errors"
+	"log"
+	"log/slog"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/grpclog"
+	"k8s.io/klog/v2"
 )
 
 // TestMain plays picket-agent when the test program is started as one.
@@ -45,5 +50,24 @@ func TestTheEndDoesNotWaitForTheLog(t *testing.T) {
 	err = cmd.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() <= 0 {
 		t.Errorf("it ended with %v, want an exit code", err)
+	}
+}
+
+// Whatever logs, a library as well, hands its lines to the log that is given, which
+// waits for nobody.
+func TestLibrariesLogWithTheAgent(t *testing.T) {
+	var lines strings.Builder
+	if _, err := logger(&lines, "info"); err != nil {
+		t.Fatal(err)
+	}
+	for name, say := range map[string]func(){
+		"slog": func() { slog.Error("of slog") },
+		"log":  func() { log.Print("of log") },
+		"klog": func() { klog.Error("of klog") },
+		"grpc": func() { grpclog.Error("of grpc") },
+	} {
+		if say(); !strings.Contains(lines.String(), "of "+name) {
+			t.Errorf("%s goes its own way; the log has %q", name, lines.String())
+		}
 	}
 }
