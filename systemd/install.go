@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	sd "github.com/coreos/go-systemd/v22/dbus"
@@ -60,17 +61,14 @@ func enable(ctx context.Context, u unitFiles, file string, changed bool) error {
 	return nil
 }
 
-// Disable stops the unit, and makes it no part of the next boots. The file itself
-// stays.
+// Disable stops the unit, and makes it no part of the next boots, even if it could
+// not be stopped. The file itself stays.
 func (m *Manager) Disable(ctx context.Context, unit string) error {
-	if err := m.Stop(ctx, unit); err != nil {
-		return err
-	}
 	conn, err := m.units()
 	if err != nil {
 		return err
 	}
-	return disable(ctx, conn, unit)
+	return errors.Join(m.Stop(ctx, unit), disable(ctx, conn, unit))
 }
 
 func disable(ctx context.Context, u unitFiles, unit string) error {

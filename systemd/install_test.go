@@ -19,6 +19,7 @@ type installStandIn struct {
 	enabled []string
 	reloads int
 	stops   []string
+	refuses string // the error by which it stops nothing; empty: there is nothing to stop
 }
 
 func newInstallStandIn(t *testing.T) (*installStandIn, *Manager) {
@@ -54,12 +55,16 @@ func (s *installStandIn) list(names []string) ([]sd.UnitStatus, *dbus.Error) {
 	return all, nil
 }
 
-// stop knows of no unit that runs.
+// stop knows of no unit that runs, unless it refuses.
 func (s *installStandIn) stop(name, _ string) (dbus.ObjectPath, *dbus.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stops = append(s.stops, name)
-	return "/", dbus.NewError(unknownUnit, []any{"Unit " + name + " not loaded."})
+	why := unknownUnit
+	if s.refuses != "" {
+		why = s.refuses
+	}
+	return "/", dbus.NewError(why, []any{"Unit " + name + " is not stopped."})
 }
 
 type change struct{ Type, From, To string }
@@ -145,7 +150,18 @@ func TestEnableReloadsOnlyForAChange(t *testing.T) {
 		}
 		s.mu.Unlock()
 	}
+	s.mu.Lock()
 	if want := []string{"x.service", "x.service"}; !slices.Equal(s.stops, want) {
 		t.Errorf("stopped %v, want %v", s.stops, want)
+	}
+	s.refuses = "org.freedesktop.systemd1.TransactionIsDestructive"
+	s.mu.Unlock()
+	if err := m.Disable(limited(t), "x.service"); err == nil || !strings.Contains(err.Error(), "stop x.service") {
+		t.Errorf("a host that shuts down stops nothing: %v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.enabled) > 0 {
+		t.Error("what could not be stopped is part of the next boots")
 	}
 }
