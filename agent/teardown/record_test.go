@@ -86,8 +86,8 @@ func TestStepsNameTheUnitsThatGo(t *testing.T) {
 	s.lun("sdd", "2", 1, "w3")
 	for _, st := range Make(s.inv, s.api, newBoot).Steps {
 		want := map[Op]string{
-			Logout:     s.dev("sdb").Number.String() + " " + s.dev("sdc").Number.String(),
-			Disconnect: s.dev("nvme1n1").Number.String() + " " + s.dev("nvme1n2").Number.String(),
+			Logout:     s.dev("sdb").Number.String() + "=w1 " + s.dev("sdc").Number.String() + "=w2",
+			Disconnect: s.dev("nvme1n1").Number.String() + "=u1 " + s.dev("nvme1n2").Number.String() + "=u2",
 		}[st.Op]
 		if st.Units != want {
 			t.Errorf("%s with %q, want %q", line(st), st.Units, want)

@@ -128,14 +128,16 @@ type Step struct {
 
 	// Device and Name are the device's number and kernel name, Map its name in
 	// device-mapper, ID its number on the rbd bus, NQN its NVMe subsystem.
-	// Number and name together are to be checked again just before.
+	// They and Unit are to be checked again just before: the kernel gives number and
+	// name to the next device, once there is room.
 	Device Number `json:"device,omitzero"`
 	Name   string `json:"name,omitempty"`
 	Map    string `json:"map,omitempty"`
+	Unit   string `json:"unit,omitempty"` // Device.Unit when the plan was made
 	ID     int    `json:"id,omitempty"`
 	NQN    string `json:"nqn,omitempty"`
-	// Units are the numbers of all devices that go with the session or the
-	// subsystem, in order and a blank between them: with others it is refused.
+	// Units are all devices that go with the session or the subsystem, each as
+	// UnitWord has it, in order and a blank between them: with others it is refused.
 	Units string `json:"units,omitempty"`
 
 	// Mount is the mount's ID, Namespace where it is, PID a process by which
@@ -157,15 +159,36 @@ type Step struct {
 	Note   Volume `json:"note,omitzero"`
 }
 
-// units returns the numbers of the devices that match, as Step.Units has them.
+// units returns the devices that match, as Step.Units has them.
 func units(devices []Device, match func(Device) bool) string {
-	var numbers []string
+	var words []string
 	for _, d := range devices {
 		if match(d) {
-			numbers = append(numbers, d.Number.String())
+			words = append(words, UnitWord(d.Number.String(), d.Unit()))
 		}
 	}
-	return strings.Join(numbers, " ")
+	return strings.Join(words, " ")
+}
+
+// UnitWord returns a device's number and unit in one word, such as 8:16=36001.
+func UnitWord(number, unit string) string {
+	if unit == "" {
+		return number
+	}
+	return number + "=" + strings.Join(strings.Fields(unit), "_")
+}
+
+// Unit returns what tells the device from the next one that has its number and name:
+// its WWID, its image, or a loop device's file. Empty: nothing does.
+func (d Device) Unit() string {
+	switch i := d.Image; d.Kind {
+	case RBD:
+		return strings.Join([]string{i.Cluster, i.Pool, i.Namespace, i.Name, i.Snapshot}, "/")
+	case Loop:
+		return d.Backing
+	default:
+		return d.WWID
+	}
 }
 
 // step returns a step of the stack, bounded as its operation is.
@@ -186,6 +209,6 @@ func (s *stack) moved() string {
 
 // on adds the device.
 func (s Step) on(d Device) Step {
-	s.Device, s.Name, s.Map = d.Number, d.Name, d.Map
+	s.Device, s.Name, s.Map, s.Unit = d.Number, d.Name, d.Map, d.Unit()
 	return s
 }

@@ -108,8 +108,8 @@ func (l *look) classify(n *node) bool {
 		l.readMap(n)
 	case strings.HasPrefix(name, "loop"):
 		n.Kind = teardown.Loop
-		file, bound := l.attr(n.dir + "/loop/backing_file")
-		n.Backing = strings.TrimSuffix(file, " (deleted)")
+		var bound bool
+		n.Backing, bound = l.backing(n.dir)
 		return bound
 	case strings.HasPrefix(name, "nbd"):
 		return l.readNBD(n)
@@ -135,10 +135,10 @@ func (l *look) classify(n *node) bool {
 func (l *look) readMap(n *node) {
 	n.Map, _ = l.attr(n.dir + "/dm/name")
 	uuid, _ := l.attr(n.dir + "/dm/uuid")
-	n.Kind, n.WWID = teardown.Other, uuid
-	switch prefix, rest, _ := strings.Cut(uuid, "-"); {
-	case prefix == "mpath": // the rest is that of its paths
-		n.Kind, n.WWID = teardown.Multipath, rest
+	n.Kind, n.WWID = teardown.Other, mapWWID(uuid)
+	switch prefix, _, _ := strings.Cut(uuid, "-"); {
+	case prefix == "mpath":
+		n.Kind = teardown.Multipath
 	case prefix == "CRYPT":
 		n.Kind = teardown.Crypt
 	case prefix == "LVM":

@@ -60,17 +60,24 @@ func (l *look) rbd(id int) (teardown.Device, error) {
 	if err != nil {
 		return d, err
 	}
-	d.Image = teardown.Image{
-		Cluster: d.Client.Cluster, Pool: text("pool"), Namespace: text("pool_ns"),
-		Name: text("name"), Snapshot: text("current_snap"),
-	}
-	if d.Image.Snapshot == "-" { // krbd's word for the image itself
-		d.Image.Snapshot = ""
-	}
+	d.Image = l.image(dir)
 	if d.Image.Pool == "" || d.Image.Name == "" {
 		return d, errors.New("it has no pool, or no name")
 	}
 	return d, nil
+}
+
+// image reads which image is mapped, in the mapping's directory.
+func (l *look) image(dir string) teardown.Image {
+	text := func(name string) string { t, _ := l.attr(filepath.Join(dir, name)); return t }
+	i := teardown.Image{
+		Cluster: text("cluster_fsid"), Pool: text("pool"), Namespace: text("pool_ns"),
+		Name: text("name"), Snapshot: text("current_snap"),
+	}
+	if i.Snapshot == "-" { // krbd's word for the image itself
+		i.Snapshot = ""
+	}
+	return i
 }
 
 // parseClient reads krbd's words for its client: client4123, and an address

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/picket-dev/picket/agent/internal/block"
+	"github.com/picket-dev/picket/agent/teardown"
 )
 
 // setManual keeps open-iscsi from logging in by itself, in all files of the
@@ -159,8 +160,9 @@ func (o order) goes(number string) error {
 	if err != nil {
 		return ignoreGone(err)
 	}
-	if n := strings.TrimSpace(string(text)); !slices.Contains(strings.Fields(o.Step.Units), n) {
-		return fmt.Errorf("%s would go with it, which the plan does not name: %s, not only %q", filepath.Base(filepath.Dir(number)), n, o.Step.Units)
+	dir := filepath.Dir(number)
+	if n := teardown.UnitWord(strings.TrimSpace(string(text)), block.Unit(dir)); !slices.Contains(strings.Fields(o.Step.Units), n) {
+		return fmt.Errorf("%s would go with it, which the plan does not name: %s, not only %q", filepath.Base(dir), n, o.Step.Units)
 	}
 	return nil
 }

@@ -185,6 +185,8 @@ func TestStepsDoWhatTheySayAndNothingElse(t *testing.T) {
 		{name: "Logout with a new tape", step: on(teardown.Logout, teardown.Step{Session: "7", Target: iqn, Units: "8:16"}), spoil: map[string]string{serves + "7/type": "1\n"}, err: "serves unit 2:0:0:7 by now"},
 		{name: "Logout under another number (35)", step: on(teardown.Logout, teardown.Step{Session: "7", Target: iqn, Units: "8:16"}), spoil: map[string]string{serves + "1/block/sdb/dev": "8:160\n"}, err: "8:160, not only"},
 		{name: "CutMap of another map", step: on(teardown.CutMap, teardown.Step{Device: teardown.Number{Major: 253}, Name: "dm-0", Map: "luks-1"}), err: "by now"},
+		{name: "CutMap of a new map of that name (35)", step: on(teardown.CutMap, teardown.Step{Device: teardown.Number{Major: 253}, Name: "dm-0", Map: "mpatha", Unit: "36001"}), spoil: map[string]string{"sys/class/block/dm-0/dm/uuid": "mpath-36002\n"}, err: `unit "36002" by now, not "36001"`},
+		{name: "DetachLoop of another file (35)", step: on(teardown.DetachLoop, teardown.Step{Device: teardown.Number{Major: 7}, Name: "loop0", Unit: "/a"}), spoil: map[string]string{"sys/class/block/loop0/dev": "7:0\n", "sys/class/block/loop0/loop/backing_file": "/b (deleted)\n"}, err: `unit "/b" by now, not "/a"`},
 		{name: "CutMap without device-mapper", step: on(teardown.CutMap, teardown.Step{Device: teardown.Number{Major: 253}, Name: "dm-0", Map: "mpatha"}), err: "mapper/control: no such file"},
 		{name: "DetachLoop of a file", step: on(teardown.DetachLoop, disk), spoil: map[string]string{"dev/sdb": ""}, err: "not 8:16"},
 		{name: "Attest", step: on(teardown.Attest, disk), err: "no work for a child"},

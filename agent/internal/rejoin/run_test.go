@@ -47,6 +47,13 @@ func (w *target) look(context.Context) teardown.Inventory {
 	return inv
 }
 
+// withUnit is the host whose sdb is that unit.
+func withUnit(wwid string) map[string]string {
+	all := host()
+	all["sys/class/block/sdb/device/wwid"] = wwid + "\n"
+	return all
+}
+
 func attachments(context.Context, teardown.Inventory) teardown.Attachments {
 	return teardown.Attachments{Known: true, Volumes: []teardown.Attachment{
 		{PV: "pv-moved", Driver: "d", Handle: "a", Identity: teardown.Identity{WWID: "moved"}, Gated: true},
@@ -75,7 +82,7 @@ func TestRun(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := tt.world
-			w.config = writeHost(t, host())
+			w.config = writeHost(t, withUnit("moved"))
 			if tt.most > 0 {
 				w.config.Most = tt.most
 			}
@@ -101,7 +108,7 @@ func TestRun(t *testing.T) {
 
 // An agent that is stopped does not call its work stuck: the next goes on.
 func TestRunEndsWithItsContext(t *testing.T) {
-	w := target{config: writeHost(t, host())}
+	w := target{config: writeHost(t, withUnit("moved"))}
 	e := New(w.config, child.New(child.Default()))
 	e.look = w.look
 	ctx, cancel := context.WithCancel(t.Context())

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/picket-dev/picket/agent/internal/block"
 	"github.com/picket-dev/picket/agent/internal/block/child"
 	"github.com/picket-dev/picket/agent/teardown"
 )
@@ -115,7 +116,16 @@ func (o order) device() (string, error) {
 			return "", err
 		}
 	}
-	return dir, nil
+	return dir, o.sameUnit(dir)
+}
+
+// sameUnit refuses a device that has the number and the name of the step's, and is
+// another by now (35).
+func (o order) sameUnit(dir string) error {
+	if unit := block.Unit(dir); unit != o.Step.Unit {
+		return fmt.Errorf("%s is unit %q by now, not %q", o.Step.Name, unit, o.Step.Unit)
+	}
+	return nil
 }
 
 // same refuses a file of sysfs that says something else by now.
@@ -157,6 +167,9 @@ func (o order) unmapRBD() error {
 		return err
 	}
 	if err := same(filepath.Join(dir, "minor"), fmt.Sprint(o.Step.Device.Minor)); err != nil {
+		return err
+	}
+	if err := o.sameUnit(dir); err != nil {
 		return err
 	}
 	text := fmt.Sprintf("%d force", o.Step.ID)
