@@ -123,7 +123,11 @@ func (p *step) adopt(f *Fence, suits func(roll.Entry) bool) bool {
 		st.MachineID, st.SystemUUID = n.MachineID, n.SystemUUID
 	}
 	p.byID[e.Fence] = f
-	st.enter(Phase(e.State.String()), C11, "goes on for fence %s, whose NodeFence was lost", e.Fence)
+	phase := Phase(e.State.String())
+	if p.fencedBoot(e.Node) == e.Boot { // withheld alone, a new boot would go without C8
+		phase = Fenced
+	}
+	st.enter(phase, C11, "goes on for fence %s, whose NodeFence was lost", e.Fence)
 	return true
 }
 

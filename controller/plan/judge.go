@@ -125,7 +125,7 @@ func (p *step) suspect() {
 		case m.twin != "":
 			p.event(m.Name, true, C9, "NotFenced",
 				"node %s names the same boot ID: neither of the two is armed or can be fenced, even if it dies; %s", m.twin, oneBoot)
-		case v.lost:
+		case v.lost && m.guard.Spec.Unarmed != "Uninstall": // an agent that has left is silent
 			p.event(m.Name, true, C9, "NotFenced",
 				"reported lost by %v, but it is not armed: to fence it, make a NodeFence with spec.proof once you know that it is off", v.accuse)
 		default:

@@ -112,3 +112,42 @@ func TestC9_ABootThatDiesInQuarantineIsSpokenOf(t *testing.T) {
 	c.machine("n2").dirty = false
 	c.until("n2", plan.Recovered, time.Minute)
 }
+
+// C8: a fence that was lost after its end leaves the quarantine to the next one: the
+// Roll still withholds the boot, and the agent was told that it is dead. What has
+// moved may be mapped in the new boot, and only its agent can say that it is not.
+func TestC8_ALostFenceLiftsNoQuarantine(t *testing.T) {
+	for name, rebooted := range map[string]bool{"before the new boot": false, "after it": true} {
+		t.Run(name, func(t *testing.T) {
+			c := ready(t, 5)
+			c.toWithheld("n2")
+			c.until("n2", plan.Detached, time.Minute)
+			fenced := c.fenceOf("n2")
+			if rebooted {
+				c.reboot("n2")
+				c.machine("n2").dirty = true
+				c.run(5 * time.Second)
+			}
+			delete(c.fences, fenced.Name) // somebody has removed its finalizer
+			c.run(time.Second)
+			if !rebooted {
+				c.reboot("n2")
+				c.machine("n2").dirty = true
+			}
+			for range 60 {
+				c.run(time.Second)
+				if got := c.guards["n2"].Spec.FencedBoot; got != fenced.Status.Boot {
+					t.Fatalf("the agent is told %q, and its boot %s was fenced", got, fenced.Status.Boot)
+				}
+				if n := c.nodes["n2"]; n.Fence != fenced.Status.Fence || len(n.Taints) < 2 {
+					t.Fatalf("the quarantine was lifted: %q %v", n.Fence, n.Taints)
+				}
+			}
+			c.machine("n2").dirty = false
+			c.until("n2", plan.Recovered, time.Minute)
+			if n := c.nodes["n2"]; n.Fence != "" || len(n.Taints) > 0 || len(c.roll.Entries) > 0 {
+				t.Errorf("left: %+v %v", n, c.roll.Entries)
+			}
+		})
+	}
+}

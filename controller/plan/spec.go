@@ -63,9 +63,14 @@ func (p *step) dropGuards() {
 }
 
 // fencedBoot returns the boot of the node that was fenced to the end, or nothing.
+// Where the fence was lost, what its agent was told stands for as long as the Roll
+// withholds that boot.
 func (p *step) fencedBoot(node string) string {
 	if f := p.open[node]; f != nil && (f.Status.Phase == Fenced || f.Status.Phase == Detached) {
 		return f.Status.Boot
+	}
+	if told := p.w.Guards[node].Spec.FencedBoot; p.w.Roll.Withholds(told) {
+		return told
 	}
 	return ""
 }

@@ -1,6 +1,8 @@
 package plan_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,6 +71,24 @@ func TestA13_AnUninstallResetsNobody(t *testing.T) {
 		}
 	}
 	c.unharmed(t, "n1", "n2", "n3", "n4", "n5")
+}
+
+// An agent that has left is silent, as it was told: nobody is warned of it, nor asked
+// for a proof.
+func TestA13_AnAgentThatHasLeftIsNotReportedLost(t *testing.T) {
+	c := ready(t, 9)
+	c.mode(true, true)
+	c.run(5 * time.Second)
+	for _, m := range c.machines { // one after the other
+		c.run(2 * time.Second)
+		if got := c.guards[m.name].Spec.Unarmed; m.inUse.Armed || got != "Uninstall" {
+			t.Fatalf("%s is told %q, armed %t", m.name, got, m.inUse.Armed)
+		}
+		m.hung = true
+	}
+	if i := slices.IndexFunc(c.script, func(s string) bool { return strings.HasPrefix(s, "C9 NotFenced") }); i >= 0 {
+		t.Errorf("%s", c.script[i])
+	}
 }
 
 // A node that has published that it is unarmed, and has not called the roll after
