@@ -52,7 +52,7 @@ func (a *API) silencePod(ctx context.Context, p *corev1.Pod, x plan.SilencePods)
 		p = patched
 	}
 	if missing := missingTolerations(p); retained(p) && len(missing) > 0 {
-		_, err := a.patchPod(ctx, p, "spec", map[string]any{"tolerations": slices.Concat(p.Spec.Tolerations, missing)})
+		_, err := a.patchPod(ctx, p, "spec", map[string]any{"tolerations": slices.Concat(missing, p.Spec.Tolerations)})
 		return err
 	}
 	return nil
@@ -82,18 +82,15 @@ func readyOf(p *corev1.Pod) *corev1.PodCondition {
 }
 
 // missingTolerations returns those of our two taints' tolerations that the pod
-// lacks. An empty effect stands for every effect.
+// lacks, or has only behind one that ends. An empty effect stands for every effect.
 func missingTolerations(p *corev1.Pod) []corev1.Toleration {
 	if _, mirror := p.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
 		return nil // the API lets nobody change it, and the kubelet keeps it anyway
 	}
 	var missing []corev1.Toleration
 	for _, key := range []string{plan.QuarantineKey, corev1.TaintNodeOutOfService} {
-		t := corev1.Toleration{Key: key, Operator: corev1.TolerationOpExists}
-		if !slices.ContainsFunc(p.Spec.Tolerations, func(o corev1.Toleration) bool {
-			return o.MatchToleration(&t) && o.TolerationSeconds == nil
-		}) {
-			missing = append(missing, t)
+		if !endures(p, key) {
+			missing = append(missing, corev1.Toleration{Key: key, Operator: corev1.TolerationOpExists})
 		}
 	}
 	return missing

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,11 +27,19 @@ func retain(p *corev1.Pod) *corev1.Pod {
 
 // C4: endpoints drop, and pods that are to stay learn to live with our taints.
 func TestC4_SilencePods(t *testing.T) {
-	taints := []corev1.Toleration{
-		{Key: "mine", Operator: "Exists"},
+	ours := []corev1.Toleration{
 		{Key: "picket.dev/fenced", Operator: "Exists"}, {Key: "node.kubernetes.io/out-of-service", Operator: "Exists"},
 	}
-	own := taints[:1]
+	own := []corev1.Toleration{{Key: "mine", Operator: "Exists"}}
+	taints := slices.Concat(ours, own)
+	tolerating := func(list ...corev1.Toleration) *corev1.Pod {
+		p := retain(running("a", "False"))
+		p.Spec.Tolerations = list
+		return p
+	}
+	// Of those that match, Kubernetes goes by the first.
+	awhile := corev1.Toleration{Operator: "Exists", TolerationSeconds: new(int64(60))}
+	late := append([]corev1.Toleration{awhile}, ours...)
 	mirror := retain(running("a", "False"))
 	mirror.Annotations[corev1.MirrorPodAnnotationKey] = "x"
 	for name, test := range map[string]struct {
@@ -48,6 +57,10 @@ func TestC4_SilencePods(t *testing.T) {
 		"retained":                 {retain(running("a", "True")), false, "False", "NodeFenced", taints, 2},
 		"retained, policy: keep":   {retain(running("a", "True")), true, "True", "", taints, 1},
 		"retained, but a mirror's": {mirror, false, "False", "", own, 0},
+
+		"retained, and tolerates all for a while":       {tolerating(awhile), false, "False", "", append(slices.Clone(ours), awhile), 1},
+		"retained, and tolerates all for a while first": {tolerating(late...), false, "False", "", slices.Concat(ours, late), 1},
+		"retained, and tolerates all":                   {tolerating(tolerateAll), false, "False", "", []corev1.Toleration{tolerateAll}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, s, _ := newAPI(t)

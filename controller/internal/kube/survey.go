@@ -3,7 +3,6 @@ package kube
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -92,11 +91,16 @@ func retained(p *corev1.Pod) bool { return p.Annotations[AnnotationOnFence] == o
 // tolerates reports whether the pod stays under the out-of-service taint for
 // ever. One that only tolerates it for a while is to go, and its node is
 // already dead.
-func tolerates(p *corev1.Pod) bool {
-	taint := &corev1.Taint{
-		Key: corev1.TaintNodeOutOfService, Value: "nodeshutdown", Effect: corev1.TaintEffectNoExecute,
+func tolerates(p *corev1.Pod) bool { return endures(p, corev1.TaintNodeOutOfService) }
+
+// endures reports whether the pod stays for ever under a NoExecute taint of that key.
+// Of several tolerations that match, Kubernetes goes by the first.
+func endures(p *corev1.Pod, key string) bool {
+	taint := &corev1.Taint{Key: key, Value: "nodeshutdown", Effect: corev1.TaintEffectNoExecute}
+	for _, t := range p.Spec.Tolerations {
+		if t.ToleratesTaint(klog.Logger{}, taint, false) {
+			return t.TolerationSeconds == nil
+		}
 	}
-	return slices.ContainsFunc(p.Spec.Tolerations, func(t corev1.Toleration) bool {
-		return t.TolerationSeconds == nil && t.ToleratesTaint(klog.Logger{}, taint, false)
-	})
+	return false
 }

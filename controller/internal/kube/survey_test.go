@@ -118,20 +118,23 @@ func TestSurveyIsWholeOrNothing(t *testing.T) {
 }
 
 func TestTolerates(t *testing.T) {
+	minute := corev1.Toleration{Operator: "Exists", TolerationSeconds: new(int64(60))}
 	for name, test := range map[string]struct {
-		toleration corev1.Toleration
-		want       bool
+		tolerations []corev1.Toleration
+		want        bool
 	}{
-		"none":              {corev1.Toleration{Key: "x", Operator: "Exists"}, false},
-		"everything":        {tolerateAll, true},
-		"every NoExecute":   {corev1.Toleration{Operator: "Exists", Effect: "NoExecute"}, true},
-		"only NoSchedule":   {corev1.Toleration{Operator: "Exists", Effect: "NoSchedule"}, false},
-		"the key":           {corev1.Toleration{Key: plan.OutOfServiceKey, Operator: "Exists"}, true},
-		"the value":         {corev1.Toleration{Key: plan.OutOfServiceKey, Value: "nodeshutdown"}, true},
-		"another value":     {corev1.Toleration{Key: plan.OutOfServiceKey, Value: "x"}, false},
-		"only for a minute": {corev1.Toleration{Operator: "Exists", TolerationSeconds: new(int64(60))}, false},
+		"none":              {[]corev1.Toleration{{Key: "x", Operator: "Exists"}}, false},
+		"everything":        {[]corev1.Toleration{tolerateAll}, true},
+		"every NoExecute":   {[]corev1.Toleration{{Operator: "Exists", Effect: "NoExecute"}}, true},
+		"only NoSchedule":   {[]corev1.Toleration{{Operator: "Exists", Effect: "NoSchedule"}}, false},
+		"the key":           {[]corev1.Toleration{{Key: plan.OutOfServiceKey, Operator: "Exists"}}, true},
+		"the value":         {[]corev1.Toleration{{Key: plan.OutOfServiceKey, Value: "nodeshutdown"}}, true},
+		"another value":     {[]corev1.Toleration{{Key: plan.OutOfServiceKey, Value: "x"}}, false},
+		"only for a minute": {[]corev1.Toleration{minute}, false},
+		"first a minute":    {[]corev1.Toleration{minute, tolerateAll}, false}, // the first counts
+		"then a minute":     {[]corev1.Toleration{{Key: "x", Operator: "Exists"}, tolerateAll, minute}, true},
 	} {
-		p := &corev1.Pod{Spec: corev1.PodSpec{Tolerations: []corev1.Toleration{test.toleration}}}
+		p := &corev1.Pod{Spec: corev1.PodSpec{Tolerations: test.tolerations}}
 		if got := tolerates(p); got != test.want {
 			t.Errorf("%s: %v", name, got)
 		}
