@@ -154,6 +154,8 @@ func (h host) judge(late bool) (state, string) {
 		return stillArmed, "and NotReady: bring it back, or switch it off and delete its Node"
 	case gated(s) && s.BootID != h.boot:
 		return stillArmed, "in boot " + s.BootID + ", and the kubelet names another: its agent has not spoken since"
+	case gated(s) && h.guard.Spec.Unarmed == "":
+		return stillArmed, "and its agent was not told to leave: does the controller run, and is the policy's mode still Uninstall?"
 	case gated(s):
 		return stillArmed, "asked to leave"
 	case h.unclean() != "": // however late it is, and whatever else it says (A14)

@@ -18,7 +18,7 @@ import (
 // one whose moved volumes may still be mapped (A14), however late it is.
 func TestA13_AnArmedNodeStopsTheUninstall(t *testing.T) {
 	guard := func(boot string, armed bool, reason string) *v1alpha1.NodeGuard {
-		return &v1alpha1.NodeGuard{Status: v1alpha1.NodeGuardStatus{
+		return &v1alpha1.NodeGuard{Spec: v1alpha1.NodeGuardSpec{Unarmed: "Observe"}, Status: v1alpha1.NodeGuardStatus{
 			BootID: boot, Promise: v1alpha1.Promise{Armed: armed}, Phase: "Unarmed", Reason: reason, Message: "drain it", Version: "v0.2.0",
 		}}
 	}
@@ -29,6 +29,8 @@ func TestA13_AnArmedNodeStopsTheUninstall(t *testing.T) {
 		return g
 	}
 	told := &v1alpha1.NodeGuard{Spec: v1alpha1.NodeGuardSpec{FencedBoot: "b"}}
+	untold := guard("b", true, "")
+	untold.Spec.Unarmed = ""
 	leaving := guard("b", false, "Stopping") // it says that it is unarmed, and becomes it
 	leaving.Status.Phase = "Leaving"
 	type word struct {
@@ -47,6 +49,7 @@ func TestA13_AnArmedNodeStopsTheUninstall(t *testing.T) {
 		"at work":                 {host{boot: "b", ready: true, guard: guard("b", false, "Stopping")}, [2]word{{waiting, "Unarmed"}, {leftBehind, "has not cleaned the host"}}},
 		"armed":                   {host{boot: "b", ready: true, guard: guard("b", true, "")}, same(stillArmed, "asked to leave")},
 		"armed, and says it left": {host{boot: "b", ready: true, guard: guard("b", true, "Uninstalled")}, same(stillArmed, "asked")},
+		"armed, and nobody asked": {host{boot: "b", ready: true, guard: untold}, same(stillArmed, "was not told")},
 		"armed and cut off":       {host{boot: "b", guard: guard("b", true, "")}, same(stillArmed, "delete its Node")},
 		"on its way from armed":   {host{boot: "b", ready: true, guard: leaving}, same(stillArmed, "asked to leave")},
 		"cut off on its way":      {host{boot: "b", guard: leaving}, same(stillArmed, "delete its Node")},
