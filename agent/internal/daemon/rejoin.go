@@ -55,8 +55,7 @@ type steward struct {
 	last  atomic.Pointer[account]
 	doom  atomic.Pointer[string] // why this boot must not go on
 	asked chan struct{}          // holds one while a person is answered
-	bound sync.Once              // makes limit
-	limit *time.Timer            // resets this boot, which was fenced and is not clean
+	limit limit                  // of this boot, if it was fenced and is not clean
 
 	// Owned by run.
 	seen    string         // the glance before the last look
@@ -111,7 +110,9 @@ func (s *steward) fold(ctx context.Context, by v1alpha1.NodeGuardSpec, spec *dec
 	switch {
 	case s.doom.Load() != nil:
 		spec.FencedBoot = s.boot
-	case by.FencedBoot == s.boot && by.Rejoin == v1alpha1.RejoinClean:
+	case by.FencedBoot != s.boot:
+		s.limit.lift()
+	case by.Rejoin == v1alpha1.RejoinClean:
 		spec.FencedBoot = ""
 		s.bind(ctx)
 	}
@@ -120,13 +121,45 @@ func (s *steward) fold(ctx context.Context, by v1alpha1.NodeGuardSpec, spec *dec
 // bind has this boot, which was fenced, reset unless the rejoins of it end, each
 // within its time. Not even a look that never comes back keeps it alive.
 func (s *steward) bind(ctx context.Context) {
-	s.bound.Do(func() {
-		s.limit = time.AfterFunc(s.pause.run, func() {
-			if !s.outlived() {
-				s.reset(ctx, fmt.Sprintf("no rejoin has ended within %v", s.pause.run))
-			}
-		})
+	s.limit.set(s.pause.run, func() {
+		if !s.outlived() {
+			s.reset(ctx, fmt.Sprintf("no rejoin has ended within %v", s.pause.run))
+		}
 	})
+}
+
+// A limit is the end of the time that a fenced boot has. The zero limit is none.
+type limit struct {
+	mu    sync.Mutex
+	timer *time.Timer
+}
+
+// set has it come after that time, if none was set since it was last lifted.
+func (l *limit) set(after time.Duration, come func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer == nil {
+		l.timer = time.AfterFunc(after, come)
+	}
+}
+
+// put has it come after that time from now, if one was set.
+func (l *limit) put(after time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer != nil {
+		l.timer.Reset(after)
+	}
+}
+
+// lift has it not come.
+func (l *limit) lift() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
 }
 
 // dealtWith reports whether nothing is left to do for the fence that the controller

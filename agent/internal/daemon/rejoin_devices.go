@@ -97,7 +97,7 @@ func itemsOf(tree []teardown.Item, names map[string]string) []*peerv1.DeviceItem
 	for _, i := range tree {
 		m := &peerv1.DeviceItem{
 			Kind: i.Kind, Name: i.Name, About: i.About, Again: i.Again, Owner: i.Owner.String(), Standing: i.Standing.String(),
-			Volume: i.Volume, Claim: i.Claim, Why: i.Why, Items: itemsOf(i.Items, names),
+			Volume: i.Volume, Claim: i.Claim, Attachment: i.Attachment, Why: i.Why, Items: itemsOf(i.Items, names),
 		}
 		for _, uid := range i.Pods {
 			m.Pods = append(m.Pods, cmp.Or(names[uid], uid))

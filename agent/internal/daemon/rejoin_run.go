@@ -34,12 +34,12 @@ func (s *steward) rejoin(ctx context.Context, spec v1alpha1.NodeGuardSpec) {
 	}
 	if aim.SameBoot {
 		s.bind(ctx)
-		s.limit.Reset(s.pause.run)
+		s.limit.put(s.pause.run)
 		defer func() {
 			if s.dealtWith() {
-				s.limit.Stop()
+				s.limit.lift()
 			} else {
-				s.limit.Reset(s.pause.run)
+				s.limit.put(s.pause.run)
 			}
 		}()
 	}

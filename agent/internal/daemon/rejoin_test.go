@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -426,6 +427,36 @@ func TestA14_AFenceWhileTheStewardHangs(t *testing.T) {
 			running.Wait()
 		})
 	}
+}
+
+// A14: each fence of this boot binds it anew, for the whole time, though the steward
+// hangs since the first one.
+func TestA14_EachFenceBindsTheBoot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{}
+		s := n.steward()
+		guide := func(boot string) {
+			n.spec = fenced(boot, v1alpha1.RejoinClean)
+			s.fold(t.Context(), *n.spec, &decide.Spec{FencedBoot: boot})
+		}
+		pass := func(d time.Duration) {
+			time.Sleep(d) //nolint:forbidigo // within a bubble it takes no time
+			synctest.Wait()
+		}
+		guide(thisBoot)
+		guide(thisBoot)
+		pass(s.pause.run - time.Second)
+		guide("") // somebody has lifted it
+		pass(time.Hour)
+		guide(thisBoot)
+		guide(thisBoot)
+		if pass(s.pause.run - time.Second); n.guided != 0 {
+			t.Error("a boot was reset before its time")
+		}
+		if pass(2 * time.Second); n.guided != 1 {
+			t.Errorf("the second fence has reset the boot %d times, want once", n.guided)
+		}
+	})
 }
 
 // A13: an agent that is to leave for good does not leave a fence's volumes behind;
