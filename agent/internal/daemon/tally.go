@@ -17,7 +17,7 @@ type tally struct {
 	armed bool          // the newest word
 	known bool          // the disk says so
 	busy  chan struct{} // closed when the goroutine ends; nil while there is none
-	ill   string        // what the log knows of the disk
+	ill   bool          // the log knows that the disk refuses
 }
 
 // says reports whether the disk says for sure that this boot is armed, or that it
@@ -68,16 +68,13 @@ func (t *tally) took(armed bool, err error) bool {
 	return true
 }
 
-// blame logs what is wrong with the disk, once.
+// blame logs what is wrong with the disk, once until it works again: each try may
+// word it differently.
 func (t *tally) blame(err error) {
-	ill := ""
-	if err != nil {
-		ill = err.Error()
-	}
-	if ill != t.ill && err != nil {
+	if err != nil && !t.ill {
 		t.log.Error("the reboot budget cannot be kept", "rule", "A12", "err", err)
 	}
-	t.ill = ill
+	t.ill = err != nil
 }
 
 // settle waits until nothing is being written, or ctx ends.

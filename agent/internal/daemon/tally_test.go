@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/picket-dev/picket/agent/decide"
 	"github.com/picket-dev/picket/agent/internal/hold"
@@ -90,6 +92,33 @@ func TestTheNewestWordIsOnDisk(t *testing.T) {
 		y.settle(t.Context())
 		says(true, true)
 	})
+}
+
+// A disk that refuses everything, as one that has become read-only, is said once,
+// though each try names another file; and anew when it has worked meanwhile.
+func TestAnIllDiskIsSaidOnce(t *testing.T) {
+	var said strings.Builder
+	tries, ill := 0, true
+	y := &tally{log: slog.New(slog.NewTextHandler(&said, nil)), write: func(bool) error {
+		if tries++; ill {
+			return &os.PathError{Op: "open", Path: fmt.Sprintf("/state/boots.json.%d", tries), Err: unix.EROFS}
+		}
+		return nil
+	}}
+	for lines := range 2 {
+		ill = true
+		for range 5 {
+			y.says(false, func() {})
+			y.settle(t.Context())
+		}
+		if n := strings.Count(said.String(), "rule=A12"); n != lines+1 {
+			t.Errorf("%d lines after %d tries: %s", n, tries, said.String())
+		}
+		ill = false
+		y.says(false, func() {})
+		y.settle(t.Context())
+		y.known = false // as for another word
+	}
 }
 
 // aDaemon is one whose holder nobody runs.
