@@ -21,6 +21,9 @@ type Item struct {
 	Volume   string   `json:"volume,omitempty"` // PersistentVolume, or the best name there is
 	Claim    string   `json:"claim,omitempty"`  // namespace/name of its PVC
 	Pods     []string `json:"pods,omitempty"`   // UIDs of those that use it
+	// Attachment is what holds the volume for attached to this node: its
+	// VolumeAttachment, in whatever state, or the Node's volumesAttached.
+	Attachment string `json:"attachment,omitempty"`
 
 	Steps []int  `json:"steps,omitempty"` // of the plan that concern this item, as indices
 	Why   string `json:"why"`             // it is whose it is, and stays or goes
@@ -260,7 +263,7 @@ func (t treeOf) stand(item *Item, s *stack) {
 		if item.Volume != "" && !stale {
 			continue
 		}
-		item.Volume, item.Claim, item.Standing, reason = v.name(), v.claim, Rightful, why
+		item.Volume, item.Claim, item.Attachment, item.Standing, reason = v.name(), v.claim, v.held, Rightful, why
 		if stale {
 			break
 		}

@@ -29,8 +29,11 @@ const (
 	csiDir  = "/var/lib/kubelet/plugins/kubernetes.io/csi/rbd.csi.ceph.com/0d1c3f9b6a2e4c5d8f7a6b5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e0f9a8b7c6d5e/globalmount"
 )
 
+// attachment is what holds the database's volume for attached.
+const attachment = "VolumeAttachment csi-d80c4e61d5ab39d4ed9ee8a1f0ee2d4b4b6d3f1c2a0e9b8c7d6e5f4a3b2c1d0e"
+
 func mountItem(point, standing, volume, why string, steps ...int32) *peerv1.DeviceItem {
-	return &peerv1.DeviceItem{Kind: "mount", Name: point, About: "ext4", Owner: "Kubernetes", Standing: standing, Volume: volume, Claim: "prod/data-db-0", Pods: []string{"prod/db-0"}, Why: why, Steps: steps}
+	return &peerv1.DeviceItem{Kind: "mount", Name: point, About: "ext4", Owner: "Kubernetes", Standing: standing, Volume: volume, Claim: "prod/data-db-0", Pods: []string{"prod/db-0"}, Attachment: attachment, Why: why, Steps: steps}
 }
 
 // inUse is the host of a database on rbd, with a disk of its own.
@@ -42,7 +45,7 @@ func inUse() *peerv1.DevicesReply {
 		Plan: "Clean", PlanWhy: "nothing is left of a volume that has moved", PlanStuck: "Reset",
 		Steps: []*peerv1.TeardownStep{{Op: "Attest", Bound: ms(30000), Why: "the quarantine is lifted only on Clean (C8)"}},
 		Items: []*peerv1.DeviceItem{
-			{Kind: "rbd", Name: "rbd0", About: "replicapool/csi-vol-6a1f0c32-8c5b-11ee-9f57-0a4c1a3b2d10", Owner: "Kubernetes", Standing: "Rightful", Volume: "pvc-8f14e45f", Claim: "prod/data-db-0", Pods: []string{"prod/db-0"}, Why: why, Items: []*peerv1.DeviceItem{
+			{Kind: "rbd", Name: "rbd0", About: "replicapool/csi-vol-6a1f0c32-8c5b-11ee-9f57-0a4c1a3b2d10", Owner: "Kubernetes", Standing: "Rightful", Volume: "pvc-8f14e45f", Claim: "prod/data-db-0", Pods: []string{"prod/db-0"}, Attachment: attachment, Why: why, Items: []*peerv1.DeviceItem{
 				mountItem(csiDir, "Rightful", "pvc-8f14e45f", why), mountItem(podsDir+"pvc-8f14e45f/mount", "Rightful", "pvc-8f14e45f", why),
 			}},
 			{Kind: "disk", Name: "vda", Owner: "Host", Standing: "Unclaimed", Why: "vda is a disk of the host", Items: []*peerv1.DeviceItem{
@@ -96,6 +99,7 @@ func unknown() *peerv1.DevicesReply {
 	r.AttachedKnown, r.AttachedError = false, "read /api/v1/nodes/r1-node-1 at https://10.0.1.10:6443: context deadline exceeded"
 	each := []*peerv1.DeviceItem{r.Items[0], r.Items[0].Items[0], r.Items[0].Items[1]}
 	for _, i := range each {
+		i.Attachment = ""
 		i.Standing, i.Why, i.Claim, i.Pods = "Unknown", "what is attached to this node could not be read", "", []string{"8f14e45f-ceea-467f-9a5b-7c6e2f0f6d11"}
 	}
 	r.Unread = []*peerv1.Unread{{What: "mounts of namespace 4026532003", Why: "permission denied"}}

@@ -46,8 +46,11 @@ func hosts(i *peerv1.DeviceItem) bool {
 // whose it is, and why: only what differs is said again.
 func branch(t *Columns, i *peerv1.DeviceItem, depth int, wide bool) {
 	why := i.GetWhy()
-	if i.GetAgain() {
+	switch {
+	case i.GetAgain():
 		why = "as above"
+	case wide && i.GetAttachment() != "":
+		why += ": " + i.GetAttachment()
 	}
 	t.Add(screen.Say(strings.Repeat("  ", depth)+name(i, wide)), screen.Say(i.GetOwner()), standingOf(i.GetStanding()), screen.Say(i.GetVolume()),
 		screen.Say(i.GetClaim()), screen.Say(strings.Join(i.GetPods(), ", ")), screen.Say(why))

@@ -2786,9 +2786,12 @@ type DeviceItem struct {
 	// Pods that use it: namespace/name, or the UID where that is not known.
 	Pods []string `protobuf:"bytes,9,rep,name=pods,proto3" json:"pods,omitempty"`
 	// Indices of the steps that concern it.
-	Steps         []int32       `protobuf:"varint,10,rep,packed,name=steps,proto3" json:"steps,omitempty"`
-	Why           string        `protobuf:"bytes,11,opt,name=why,proto3" json:"why,omitempty"`
-	Items         []*DeviceItem `protobuf:"bytes,12,rep,name=items,proto3" json:"items,omitempty"`
+	Steps []int32       `protobuf:"varint,10,rep,packed,name=steps,proto3" json:"steps,omitempty"`
+	Why   string        `protobuf:"bytes,11,opt,name=why,proto3" json:"why,omitempty"`
+	Items []*DeviceItem `protobuf:"bytes,12,rep,name=items,proto3" json:"items,omitempty"`
+	// What holds the volume for attached to this node: "VolumeAttachment NAME", in
+	// whatever state that is, or "volumesAttached of the Node". Empty: nothing does.
+	Attachment    string `protobuf:"bytes,13,opt,name=attachment,proto3" json:"attachment,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2905,6 +2908,13 @@ func (x *DeviceItem) GetItems() []*DeviceItem {
 		return x.Items
 	}
 	return nil
+}
+
+func (x *DeviceItem) GetAttachment() string {
+	if x != nil {
+		return x.Attachment
+	}
+	return ""
 }
 
 type TeardownStep struct {
@@ -3526,7 +3536,7 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\tlook_took\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\blookTook\x124\n" +
 	"\bask_took\x18\x12 \x01(\v2\x19.google.protobuf.DurationR\aaskTook\x12-\n" +
 	"\x04last\x18\x13 \x01(\v2\x19.picket.peer.v1.RejoinRunR\x04last\x12C\n" +
-	"\x10worst_loop_delay\x18\x14 \x01(\v2\x19.google.protobuf.DurationR\x0eworstLoopDelay\"\xae\x02\n" +
+	"\x10worst_loop_delay\x18\x14 \x01(\v2\x19.google.protobuf.DurationR\x0eworstLoopDelay\"\xce\x02\n" +
 	"\n" +
 	"DeviceItem\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
@@ -3541,7 +3551,10 @@ const file_peer_v1_peer_proto_rawDesc = "" +
 	"\x05steps\x18\n" +
 	" \x03(\x05R\x05steps\x12\x10\n" +
 	"\x03why\x18\v \x01(\tR\x03why\x120\n" +
-	"\x05items\x18\f \x03(\v2\x1a.picket.peer.v1.DeviceItemR\x05items\"\x91\x01\n" +
+	"\x05items\x18\f \x03(\v2\x1a.picket.peer.v1.DeviceItemR\x05items\x12\x1e\n" +
+	"\n" +
+	"attachment\x18\r \x01(\tR\n" +
+	"attachment\"\x91\x01\n" +
 	"\fTeardownStep\x12\x0e\n" +
 	"\x02op\x18\x01 \x01(\tR\x02op\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12\x16\n" +
