@@ -136,7 +136,8 @@ func rejoinKubeletRestarted(ctx context.Context, r *run) error { // 40
 		}})
 }
 
-// rejoinDeaf has a session that cannot notice that its target is gone.
+// rejoinDeaf has a session that cannot notice that its target is gone: its logout
+// ends when open-iscsi gives it up, within the step's bound.
 func rejoinDeaf(ctx context.Context, r *run) error { // 26
 	return r.comesBack(ctx, comeback{volume: recipe{deaf: true}})
 }

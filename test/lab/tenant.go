@@ -28,7 +28,7 @@ type recipe struct {
 	multipath bool // two portals
 	luks      bool
 	automatic bool // the node record logs in again after a boot
-	deaf      bool // the session does not look whether its target is there, and waits for it
+	deaf      bool // the session does not look whether its target is there
 	image     bool // an RBD image instead of iSCSI
 
 	retain bool    // the pod stays where its node is fenced

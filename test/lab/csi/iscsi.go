@@ -64,7 +64,6 @@ func (v volume) session(ctx context.Context, portal string) error {
 	if v.Deaf {
 		settings["node.conn[0].timeo.noop_out_interval"] = "0"
 		settings["node.conn[0].timeo.noop_out_timeout"] = "0"
-		settings["node.conn[0].timeo.logout_timeout"] = "120"
 	}
 	for key, value := range settings {
 		if err := iscsiadm("--op", "update", "--name", key, "--value", value); err != nil {
