@@ -52,17 +52,26 @@ func (d *Daemon) watchGuard(ctx context.Context) {
 	d.api.WatchGuard(ctx, func(g *v1alpha1.NodeGuard) {
 		if g == nil {
 			d.log.Warn("the NodeGuard is gone: going on with what it said")
-			d.republish.put(struct{}{})
+			d.publishAnew()
 			return
 		}
 		if err := d.guidance.Store(guidance{g.Spec}); err != nil {
 			d.log.Error("store the NodeGuard's spec", "err", err)
 		}
 		if g.Status.BootID != d.machine.BootID {
-			d.republish.put(struct{}{})
+			d.publishAnew()
 		}
 		d.guided(ctx, g.Spec)
 	})
+}
+
+// publishAnew has the newest status written, whatever the API server acknowledged.
+// It waits for nobody, and anybody may call it.
+func (d *Daemon) publishAnew() {
+	select {
+	case d.republish <- struct{}{}:
+	default: // it is to be published already
+	}
 }
 
 // publish writes the newest status whenever it is not the one that was

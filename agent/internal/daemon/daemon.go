@@ -55,7 +55,7 @@ type Daemon struct {
 
 	events    chan decide.Event
 	statuses  mailbox[decide.Status]
-	republish mailbox[struct{}]
+	republish chan struct{}
 	armed     mailbox[bool] // whether the node is, for the inhibitor against sleep
 	// prepared is closed once the core is done with a Shutdown or a Stop.
 	prepared  chan struct{}

@@ -44,7 +44,7 @@ func newDaemon(c Config, version string, log *slog.Logger) (*Daemon, error) {
 		budget:     host.OpenBudget(c.host(), machine.BootID, time.Now()),
 		events:     make(chan decide.Event, 64),
 		statuses:   newMailbox[decide.Status](),
-		republish:  newMailbox[struct{}](),
+		republish:  make(chan struct{}, 1),
 		armed:      newMailbox[bool](),
 		prepared:   make(chan struct{}),
 		dismissed:  newDismissal(),

@@ -1,10 +1,28 @@
 package daemon
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/picket-dev/picket/agent/decide"
 )
+
+// Who asks for another publication waits for nobody, though nobody publishes any more.
+func TestPublishAnewWaitsForNobody(t *testing.T) {
+	d := &Daemon{republish: make(chan struct{}, 1)}
+	var asking sync.WaitGroup
+	for range 4 {
+		asking.Go(func() {
+			for range 10000 {
+				d.publishAnew()
+			}
+		})
+	}
+	asking.Wait()
+	if len(d.republish) != 1 {
+		t.Error("nothing is to be published")
+	}
+}
 
 // "Armed or says why not" means that the API server knows it.
 func TestPublishedIsWhatTheServerAcknowledged(t *testing.T) {

@@ -38,12 +38,7 @@ func (d *Daemon) openSteward() error {
 			d.journal.note(clock.Now(), n, *v)
 		}
 	}
-	s.changed = func() {
-		select {
-		case d.republish <- struct{}{}:
-		default: // it is to be published already
-		}
-	}
+	s.changed = d.publishAnew
 	d.steward = s
 	return nil
 }

@@ -49,10 +49,7 @@ func (d *Daemon) rotateKey(why string) error {
 		return err
 	}
 	d.log.Info("this agent has a new key", "key", newest, "why", why)
-	select {
-	case d.republish <- struct{}{}:
-	default: // it is to be published already
-	}
+	d.publishAnew()
 	return nil
 }
 

@@ -177,12 +177,7 @@ func (d *Daemon) openTests() {
 	h := d.config.host()
 	d.tests = newTester(d.machine.BootID, host.KernelRelease(h), host.NewDisk[watchdog.Record](h, watchdog.RecordFile), d.log, clock.Now)
 	d.tests.node, d.tests.peers = under{d}, under{d}
-	d.tests.changed = func() {
-		select {
-		case d.republish <- struct{}{}:
-		default: // it is to be published already
-		}
-	}
+	d.tests.changed = d.publishAnew
 	d.keeper.facts = d.tests.facts
 }
 
