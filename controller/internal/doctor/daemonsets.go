@@ -41,7 +41,7 @@ func daemonSets(f *Facts) (string, []finding.Finding) {
 	for i := range f.DaemonSets {
 		d := &f.DaemonSets[i]
 		all := d.Spec.Template.Spec.Tolerations
-		if tolerates(all, quarantine()) != nil && tolerates(all, outOfService()) != nil {
+		if endures(all, quarantine()) && endures(all, outOfService()) {
 			continue
 		}
 		known := network(d.Name)
@@ -69,11 +69,12 @@ func daemonSets(f *Facts) (string, []finding.Finding) {
 	return screen.Count(len(f.DaemonSets), "DaemonSet", "DaemonSets") + " looked at", found
 }
 
-// tolerateAll makes a DaemonSet run whatever is wrong with a node.
+// tolerateAll makes a DaemonSet run whatever is wrong with a node: it comes before
+// what it tolerates only for a while.
 func tolerateAll(d *appsv1.DaemonSet) string {
-	path, value := "/spec/template/spec/tolerations/-", `{"operator":"Exists"}`
+	path, value := "/spec/template/spec/tolerations/0", `{"operator":"Exists"}`
 	if len(d.Spec.Template.Spec.Tolerations) == 0 {
-		path, value = strings.TrimSuffix(path, "/-"), "["+value+"]"
+		path, value = strings.TrimSuffix(path, "/0"), "["+value+"]"
 	}
 	return fmt.Sprintf(`kubectl -n %s patch daemonset %s --type json -p '[{"op":"add","path":"%s","value":%s}]'`, d.Namespace, d.Name, path, value)
 }

@@ -23,7 +23,8 @@ func quarantine() corev1.Taint {
 	return corev1.Taint{Key: "picket.dev/fenced", Value: "BOOT", Effect: corev1.TaintEffectNoExecute}
 }
 
-// tolerates returns the toleration that covers the taint, or nil.
+// tolerates returns the toleration that covers the taint, or nil. Of several that do,
+// Kubernetes goes by the first.
 func tolerates(all []corev1.Toleration, t corev1.Taint) *corev1.Toleration {
 	for i := range all {
 		x := &all[i]
@@ -36,6 +37,12 @@ func tolerates(all []corev1.Toleration, t corev1.Taint) *corev1.Toleration {
 		}
 	}
 	return nil
+}
+
+// endures reports whether a pod with these tolerations stays under the taint for ever.
+func endures(all []corev1.Toleration, t corev1.Taint) bool {
+	x := tolerates(all, t)
+	return x != nil && x.TolerationSeconds == nil
 }
 
 // ungated returns the volumes that no attachment holds back, by claim, with what
@@ -182,7 +189,7 @@ func tolerations(f *Facts) (string, []finding.Finding) {
 		if p.Static || p.DaemonSet || p.Retained || len(p.Claims) == 0 {
 			continue
 		}
-		if tolerates(p.Tolerations, outOfService()) != nil {
+		if endures(p.Tolerations, outOfService()) {
 			names = append(names, p.String())
 		}
 	}

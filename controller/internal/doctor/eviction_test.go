@@ -63,6 +63,24 @@ func TestPrintedPatchMakesPodsStay(t *testing.T) {
 	}
 }
 
+// A DaemonSet stays by the printed command, whatever it tolerates for a while.
+func TestPrintedPatchMakesADaemonSetStay(t *testing.T) {
+	for name, has := range map[string][]corev1.Toleration{
+		"none": nil, "another taint's": {exists("dedicated")}, "all of them, for a while": {exists("", 60)},
+	} {
+		d := daemonSet("kube-system", "cilium", has...)
+		api := fake.NewClientset(&d).AppsV1().DaemonSets("kube-system")
+		m := regexp.MustCompile(`--type json -p '(.*)'$`).FindStringSubmatch(tolerateAll(&d))
+		got, err := api.Patch(t.Context(), "cilium", types.JSONPatchType, []byte(m[1]), metav1.PatchOptions{})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if all := got.Spec.Template.Spec.Tolerations; len(all) != len(has)+1 || !endures(all, quarantine()) || !endures(all, outOfService()) {
+			t.Errorf("%s: %+v", name, all)
+		}
+	}
+}
+
 // The finding prints what is tried above, for the time that its fence takes.
 func TestEvictionPrintsHowLong(t *testing.T) {
 	f := sound()

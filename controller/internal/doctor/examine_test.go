@@ -249,6 +249,7 @@ func TestExamine(t *testing.T) {
 			f.Snapshot.Policy = &v1alpha1.FencingPolicy{Spec: v1alpha1.FencingPolicySpec{Profile: "patient"}}
 		}, []string{"error EvictedBeforeFence"}},
 		{"tolerates out-of-service", func(f *Facts) { f.Pods[2].Tolerations = []corev1.Toleration{exists("")} }, []string{"warning ToleratesOutOfService"}},
+		{"tolerates it for a while", func(f *Facts) { f.Pods[2].Tolerations = []corev1.Toleration{exists("", 60), exists("")} }, nil},
 		{"retained knowingly", func(f *Facts) { f.Pods[2].Tolerations, f.Pods[2].Retained = []corev1.Toleration{exists("")}, true }, nil},
 		{"tolerates it without volumes", func(f *Facts) { f.Pods[2].Tolerations, f.Pods[2].Claims = []corev1.Toleration{exists("")}, nil }, nil},
 		{"tolerates another effect of it", func(f *Facts) {
@@ -308,6 +309,9 @@ func TestExamine(t *testing.T) {
 		{"a network agent", func(f *Facts) { f.DaemonSets[0].Spec.Template.Spec.Tolerations = nil }, []string{"error NetworkAgentEvicted"}},
 		{"one that tolerates the quarantine alone", func(f *Facts) {
 			f.DaemonSets[0].Spec.Template.Spec.Tolerations = []corev1.Toleration{exists("picket.dev/fenced")}
+		}, []string{"error NetworkAgentEvicted"}},
+		{"one that tolerates all for a while", func(f *Facts) {
+			f.DaemonSets[0].Spec.Template.Spec.Tolerations = []corev1.Toleration{exists("", 60), exists("")}
 		}, []string{"error NetworkAgentEvicted"}},
 		{"another one on the host's network", func(f *Facts) {
 			d := daemonSet("kube-system", "node-local-dns", corev1.Toleration{Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule})

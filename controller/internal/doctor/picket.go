@@ -35,7 +35,7 @@ func installed(f *Facts) (string, []finding.Finding) {
 		found = append(found, finding.Finding{
 			ID: ManifestMissing, Severity: finding.Error, What: "not there: " + strings.Join(missing, ", "),
 			Why: "without an admission policy one node's agent can speak for another; without the flow schemas a busy API server delays rolls",
-			Fix: lines("kubectl apply -f crds.yaml", "helm upgrade picket deploy/chart --reuse-values    # or: kubectl apply -f picket.yaml"),
+			Fix: lines("kubectl apply -f crds.yaml", "helm upgrade picket deploy/chart --reset-then-reuse-values    # or: kubectl apply -f picket.yaml"),
 		})
 	}
 	if len(other) > 0 {
@@ -43,7 +43,7 @@ func installed(f *Facts) (string, []finding.Finding) {
 			ID: ManifestDiffers, Severity: finding.Warning, What: "not as this version of kubectl-picket has them: " + strings.Join(other, ", "),
 			Why: "a CRD that is older than the agents prunes what they say, which keeps them unarmed (FieldPruned); a changed admission policy may let through what must not pass",
 			Fix: lines("# the same version of everything; first the CRDs, which Helm never changes:", "kubectl apply -f crds.yaml",
-				"helm upgrade picket deploy/chart --reuse-values"),
+				"helm upgrade picket deploy/chart --reset-then-reuse-values"),
 		})
 	}
 	return fmt.Sprintf("yes; %d objects missing, %d of another version", len(missing), len(other)), found
