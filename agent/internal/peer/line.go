@@ -175,7 +175,7 @@ func (l *line) change(refused *path, tried []string) bool {
 	}
 	for _, p := range []*path{l.main, l.spare} {
 		if p != nil {
-			_ = p.conn.Close() // it never says more than that it was closed before
+			go p.conn.Close() // as in wake
 		}
 	}
 	l.own, l.main, l.spare = next, nil, nil

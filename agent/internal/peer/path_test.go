@@ -1,7 +1,11 @@
 package peer
 
 import (
+	"context"
+	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -235,6 +239,53 @@ func TestTheOtherOfAClosedPathIsANewOne(t *testing.T) {
 			t.Errorf("got %p, %v; the main one is %p, %p is closed", p, err, l.main, closed)
 		}
 		beat(t, a, "b")
+	})
+}
+
+// A full is a connection that takes nothing more once it is on.
+type full struct {
+	net.Conn
+	on *atomic.Bool
+}
+
+func (f full) Write(data []byte) (int, error) {
+	if f.on.Load() {
+		pass(5 * time.Second)
+		return 0, os.ErrDeadlineExceeded
+	}
+	return f.Conn.Write(data)
+}
+
+// The core wakes the lines, and a deadline of its may be near: no line keeps it while
+// a connection closes that takes nothing more.
+func TestWakeWaitsForNoConnection(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, now := newWire(), clock()
+		var on atomic.Bool
+		a := newAgentWith(t, w, "a", nil, func(c *Config) {
+			c.Now, c.Dial = now, func(ctx context.Context, address string) (net.Conn, error) {
+				conn, err := w.dial(ctx, address)
+				return full{conn, &on}, err
+			}
+		})
+		b := newAgent(t, w, now, "b", "b:1")
+		defer a.close()
+		defer b.close()
+		b.setPeers(Peers{Callers: []Peer{a.at()}})
+		a.setPeers(Peers{Neighbours: []Peer{b.at("b:1")}})
+		beat(t, a, "b")
+		on.Store(true)
+		l := a.client.lines["b"]
+		var changing sync.WaitGroup
+		changing.Go(func() { l.change(l.main, nil) })
+		pass(time.Millisecond)
+		if l.mu.TryLock() { // time stands still in a bubble for whoever waits for it
+			l.mu.Unlock()
+			a.client.Wake()
+		} else {
+			t.Error("the line waits for a connection to close")
+		}
+		changing.Wait()
 	})
 }
 
