@@ -96,8 +96,15 @@ func host() map[string]string {
 		"etc/iscsi/nodes/" + iqn + "/192.0.2.1,3260,1/default": record("automatic"),
 		"etc/iscsi/nodes/" + iqn + "/192.0.2.1,3260,1/other":   strings.Replace(record("automatic"), "default", "other", 1),
 		"var/lib/iscsi/nodes/" + iqn + "/192.0.2.9,3260,1":     record("automatic"),
+		// What the kubelet and CSI drivers need to clean up after themselves (40).
+		"var/lib/kubelet/plugins/kubernetes.io/csi/d/" + hash + "/vol_data.json":               "{}",
+		"var/lib/kubelet/plugins/kubernetes.io/csi/d/" + hash + "/globalmount/image-meta.json": "{}",
+		"var/lib/kubelet/pods/" + uid + "/volumes/kubernetes.io~csi/pv-a/vol_data.json":        "{}",
+		"var/lib/trident/tracking/pv-a.json":                                                   "{}",
 	}
 }
+
+const hash = "3f79bb7b435b05321651daefd374cdc681dc06faa65e374e38337b88ca046dea"
 
 // write writes files into a new directory, and returns the Config for it.
 func writeHost(t *testing.T, files map[string]string) Config {

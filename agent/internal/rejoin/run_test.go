@@ -131,6 +131,42 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// An agent that is killed after any step leaves the rest to the next one, which does
+// nothing twice; what the kubelet and CSI drivers have written stays (39, 40).
+func TestRow39_AnAgentThatIsRestartedInTheMidst(t *testing.T) {
+	w := target{config: writeHost(t, withUnit("moved"))}
+	before := files(t, w.config)
+	var done []teardown.Op
+	state := teardown.Work
+	for run := 0; state == teardown.Work && run < 9; run++ {
+		ctx, kill := context.WithCancel(t.Context())
+		e, looks := New(w.config, child.New(child.Default())), 0
+		e.look = func(ctx context.Context) teardown.Inventory {
+			if looks++; looks == 3 { // to plan, to prove a step, to plan the next
+				kill()
+			}
+			return w.look(ctx)
+		}
+		o := e.Run(ctx, teardown.Aim{Rejoin: teardown.RejoinClean}, attachments)
+		kill()
+		for _, s := range o.Done {
+			done = append(done, s.Op)
+		}
+		if state = o.State(); len(o.Done) > 1 {
+			t.Fatalf("one agent has done %v", o.Done)
+		}
+	}
+	if d := cmp.Diff([]teardown.Op{teardown.Offline, teardown.DeleteSCSI}, done); d != "" || state != teardown.Clean {
+		t.Errorf("ends %v; done (-want +got):\n%s", state, d)
+	}
+	after := files(t, w.config)
+	for name, text := range before {
+		if got, ok := after[name]; strings.HasPrefix(name, "var/lib/") && (!ok || got != text) {
+			t.Errorf("%s is %q by now", name, got)
+		}
+	}
+}
+
 // What is waited for may come again, and not for ever.
 func TestAgain(t *testing.T) {
 	wait, cut, queue := teardown.Step{Op: teardown.Wait}, teardown.Step{Op: teardown.Offline}, teardown.Step{Op: teardown.FailQueue}
