@@ -32,27 +32,25 @@ func rights() map[string]map[string]string {
 		},
 		"picket-controller": {
 			"nodes":                                "get list patch watch",
-			"pods":                                 "delete get list patch watch",
+			"pods":                                 "delete list patch",
 			"pods/status":                          "patch", // Ready=False (C4)
-			"volumeattachments.storage.k8s.io":     "get list watch",
+			"volumeattachments.storage.k8s.io":     "list",
 			"persistentvolumeclaims":               "get", // of retained pods (C6)
 			"persistentvolumes":                    "get",
 			"events":                               "create patch",
-			"events.events.k8s.io":                 "create patch",
-			"rolls.picket.dev":                     "create get list update watch",
+			"rolls.picket.dev":                     "create get update",
 			"nodeguards.picket.dev":                "create delete get list update watch",
 			"nodefences.picket.dev":                "create delete get list update watch",
 			"nodefences/status.picket.dev":         "update",
 			"fencingpolicies.picket.dev":           "get list watch",
 			"fencingpolicies/status.picket.dev":    "update", // accepted, or why not
-			"nodefencetemplates.picket.dev":        "get list watch",
 			"leases.coordination.k8s.io in picket": "create",
 			"leases.coordination.k8s.io:picket-controller in picket": "get update",
 			"leases.coordination.k8s.io in kube-node-lease":          "get", // the kubelet's sign of life (§3 step 7)
 		},
 		"picket-uninstall": {
 			"fencingpolicies.picket.dev":                   "create delete get update", // the mark
-			"nodeguards.picket.dev":                        "delete list update",
+			"nodeguards.picket.dev":                        "delete list",
 			"nodefences.picket.dev":                        "delete list update", // its finalizer
 			"rolls.picket.dev":                             "delete get update",  // its finalizer
 			"nodes":                                        "list patch",
