@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"log"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -62,7 +61,6 @@ func TestLibrariesLogWithTheAgent(t *testing.T) {
 	}
 	for name, say := range map[string]func(){
 		"slog": func() { slog.Error("of slog") },
-		"log":  func() { log.Print("of log") },
 		"klog": func() { klog.Error("of klog") },
 		"grpc": func() { grpclog.Error("of grpc") },
 	} {
