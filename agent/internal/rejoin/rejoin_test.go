@@ -406,6 +406,32 @@ func TestDoAbandonsWhatHangs(t *testing.T) {
 	}
 }
 
+// An unmount that hangs is no proof, and neither is its mount's being gone from the
+// tables meanwhile: the step counts as done, and the plan that follows waits for the
+// process, which a look names as the agent's own (29).
+func TestRow29_AnUnmountThatHangsInTheKernel(t *testing.T) {
+	mounted := teardown.Inventory{Mounts: []teardown.Mount{{ID: 60, Namespace: 5, Point: "/x"}}}
+	step := teardown.Step{Op: teardown.Unmount, Mount: 60, Namespace: 5, Point: "/x", Bound: 300 * time.Millisecond}
+	c := child.Default()
+	c.Command = []string{"/bin/sh", "-c", "exec sleep 60", "child"}
+	for name, tt := range map[string]struct {
+		after teardown.Inventory
+		err   error
+	}{"its mount stays": {mounted, ErrStuck}, "its mount is gone": {teardown.Inventory{}, nil}} {
+		e, _ := script(t, tt.after)
+		e.run = child.New(c)
+		begin := time.Now()
+		if err := e.Do(t.Context(), step); !errors.Is(err, tt.err) || time.Since(begin) > patient/2 {
+			t.Errorf("%s: Do() = %v after %v", name, err, time.Since(begin))
+		}
+	}
+	hangs := teardown.Inventory{ClientsKnown: true, Processes: []teardown.Process{{PID: 4711, Name: "picket-agent", Agent: true, Stuck: true}}}
+	p := teardown.Make(hangs, teardown.Attachments{Known: true}, teardown.Aim{SameBoot: true, Rejoin: teardown.RejoinClean})
+	if p.State != teardown.Work || p.Steps[0].Op != teardown.Wait || p.Steps[0].PID != 4711 || p.Stuck != teardown.Reset {
+		t.Errorf("what follows is %v (%s), stuck becomes %v: %+v", p.State, p.Why, p.Stuck, p.Steps)
+	}
+}
+
 // The kill of its child completes an unmapping that waits for its watch to end.
 func TestUnmapIsKilledAfterHalfItsBound(t *testing.T) {
 	rbd := teardown.Step{Op: teardown.UnmapRBD, Device: teardown.Number{Major: 252, Minor: 48}, Name: "rbd3", ID: 3, Bound: time.Second}
