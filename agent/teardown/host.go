@@ -20,6 +20,8 @@ type host struct {
 	mount     map[int]Mount
 	names     map[string]Number // of devices, and of maps below "mapper/"
 	known     *volumes
+	noted     []*volume // whose each of Volumes is
+	said      []*volume // whose each of api.Volumes is
 	stacks    []*stack
 	stackOf   map[Number]*stack
 }

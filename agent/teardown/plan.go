@@ -177,8 +177,7 @@ func (h *host) held() []Blocker {
 	}
 	var found []Blocker
 	seen := map[*volume]bool{}
-	for _, a := range h.api.Volumes {
-		v := h.known.get(keys(a.PV, a.Driver, a.Handle, "")[0])
+	for _, v := range h.said {
 		if v.lingers() && !seen[v] {
 			found = append(found, Blocker{Volume: v.name(), Why: "no pod of this node uses it, and it has yet to be detached from here: " + v.held})
 		}

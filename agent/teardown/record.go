@@ -42,25 +42,21 @@ func (h *host) volumesOf(target string) (moved []*volume, stays bool) {
 	if target == "" || !h.api.Known {
 		return nil, false
 	}
-	var here []*volume
-	for _, v := range h.Volumes {
-		here = append(here, h.known.get(keys(v.PV, v.Driver, v.Handle, v.File)[0]))
-	}
 	look := func(id Identity, v *volume) {
 		there := func(d Device) bool { same, _ := h.identify(id, d); return same }
 		switch stale, _ := v.stale(); {
 		case id.Target != target:
 		case !stale:
 			stays = stays || !slices.ContainsFunc(h.Devices, there)
-		case slices.Contains(here, v):
+		case slices.Contains(h.noted, v):
 			moved = append(moved, v)
 		}
 	}
 	for i, v := range h.Volumes {
-		look(v.Identity, here[i])
+		look(v.Identity, h.noted[i])
 	}
-	for _, a := range h.api.Volumes {
-		look(a.Identity, h.known.get(keys(a.PV, a.Driver, a.Handle, "")[0]))
+	for i, a := range h.api.Volumes {
+		look(a.Identity, h.said[i])
 	}
 	for _, d := range h.Devices {
 		if d.Kind != ISCSI || h.session[d.Session].Target != target {

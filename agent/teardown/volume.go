@@ -94,6 +94,7 @@ func (h *host) findVolumes() *volumes {
 	}
 	for _, a := range h.api.Volumes {
 		v := vs.get(keys(a.PV, a.Driver, a.Handle, "")[0])
+		h.said = append(h.said, v)
 		v.describe(a.PV, a.Driver, a.Handle, a.Claim)
 		v.gated = v.gated || a.Gated
 		v.attached = v.attached || a.Attached && !a.Again
@@ -105,6 +106,7 @@ func (h *host) findVolumes() *volumes {
 	}
 	for _, m := range h.Volumes {
 		v := vs.get(keys(m.PV, m.Driver, m.Handle, m.File)[0])
+		h.noted = append(h.noted, v)
 		v.describe(m.PV, m.Driver, m.Handle, "")
 		if p, ok := placeOf(h.Roots, m.Dir); ok {
 			h.record(v, p.pod)
