@@ -60,13 +60,25 @@ func (p *step) createRoll() {
 	p.do(PutRoll{Roll: r})
 }
 
+// leap is more writes than any backup that is restored can be behind.
+const leap = 1 << 40
+
+// claimed returns the serial of the newest Roll that the node's agent says it has
+// read. One that cannot be is none: a history must begin above it.
+func (p *step) claimed(m *member) int64 {
+	if s := m.guard.Status.Serial; s <= p.Core.history.serial+leap {
+		return s
+	}
+	return 0
+}
+
 // highest returns the highest serial that this leader or an agent has read.
 // Serials never go back, not even from one history to the next: by that a Roll
 // of an earlier history is known that comes back.
 func (p *step) highest() int64 {
 	serial := p.Core.history.serial
 	for i := range p.members {
-		serial = max(serial, p.members[i].guard.Status.Serial)
+		serial = max(serial, p.claimed(&p.members[i]))
 	}
 	return serial
 }
@@ -91,8 +103,8 @@ func (p *step) wentBack() string {
 		if s.HistoryBroken != "" && s.History == r.History {
 			return fmt.Sprintf("%s reports: %s", m.Name, s.HistoryBroken)
 		}
-		if s.Serial > serial {
-			ahead, serial = m.Name, s.Serial
+		if claim := p.claimed(m); claim > serial {
+			ahead, serial = m.Name, claim
 		}
 	}
 	if h.claim <= r.Serial {

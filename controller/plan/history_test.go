@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -59,6 +60,27 @@ func TestC9_AgentsAheadOfALaggingReadBreakNoHistory(t *testing.T) {
 			}
 		}
 		c.now += 10 * time.Millisecond
+	}
+}
+
+// A serial that nobody can have read is a lie: to believe it would begin a history
+// with each write, for ever, since none can be above it. A lesser lie pauses fencing,
+// once.
+func TestC9_AnImpossibleSerialBeginsNoHistory(t *testing.T) {
+	for claim, histories := range map[int64]int{math.MaxInt64: 1, math.MaxInt64 - 1: 1, 1 << 30: 2} {
+		c := ready(t, 5)
+		c.machine("n2").api = false // it says nothing else meanwhile
+		g := c.guards["n2"]
+		g.Status.Serial = claim
+		c.putGuard(g)
+		seen := make(map[string]bool)
+		for range 10 {
+			seen[c.roll.History] = true
+			c.run(time.Second)
+		}
+		if broken := c.roll.Broken != ""; len(seen) != histories || broken != (histories > 1) {
+			t.Errorf("serial %d: %d histories, broken: %q", claim, len(seen), c.roll.Broken)
+		}
 	}
 }
 
