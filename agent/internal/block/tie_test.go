@@ -9,17 +9,17 @@ import (
 	"github.com/picket-dev/picket/agent/teardown"
 )
 
-// tied adds to a host what the kubelet and its driver have of a volume on a device: the
+// tied adds to a host what the kubelet and its driver have of volume pv-x on a device: the
 // global mount, the pod's, and the files that say whose they are.
-func tied(d teardown.Number, source, driver, pv string, more map[string]string) func(tree) {
+func tied(d teardown.Number, source, driver string, more map[string]string) func(tree) {
 	return func(tr tree) {
 		dir := kubelet + "/plugins/kubernetes.io/csi/" + driver + "/" + hash
-		for id, point := range []string{dir + "/globalmount", podDir + "/volumes/kubernetes.io~csi/" + pv + "/mount"} {
+		for id, point := range []string{dir + "/globalmount", podDir + "/volumes/kubernetes.io~csi/pv-x/mount"} {
 			line, _ := hostMount(60+id, d, point, source)
 			tr["proc/1/task/1/mountinfo"] += line + "\n"
 		}
 		tr[dir+"/vol_data.json"] = `{"driverName":"` + driver + `","volumeHandle":"h"}`
-		tr[podDir+"/volumes/kubernetes.io~csi/"+pv+"/vol_data.json"] = `{"driverName":"` + driver + `","volumeHandle":"h","specVolID":"` + pv + `"}`
+		tr[podDir+"/volumes/kubernetes.io~csi/pv-x/vol_data.json"] = `{"driverName":"` + driver + `","volumeHandle":"h","specVolID":"pv-x"}`
 		for name, text := range more {
 			tr[strings.Replace(name, "{dir}", dir, 1)] = text
 		}
@@ -39,12 +39,12 @@ func TestEachDeviceIsTiedToItsVolume(t *testing.T) {
 		{"krbd", func(tr tree) {
 			tr.rbd(0, "p", "i")
 			tr["sys/kernel/debug/ceph/"] = ""
-			tied(dev(252, 0), "/dev/rbd0", ceph, "pv-x", map[string]string{"{dir}/globalmount/image-meta.json": `{"pool":"p","image":"i"}`})(tr)
+			tied(dev(252, 0), "/dev/rbd0", ceph, map[string]string{"{dir}/globalmount/image-meta.json": `{"pool":"p","image":"i"}`})(tr)
 		}, ceph, []string{"rbd rbd0"}},
 		{"rbd-nbd", func(tr tree) {
 			tr.block("nbd0", "43:0", "virtual")
 			tr["sys/devices/virtual/block/nbd0/pid"], tr["proc/900/cmdline"] = "900\n", "rbd-nbd\x00map\x00p/i\x00"
-			tied(dev(43, 0), "/dev/nbd0", ceph, "pv-x", map[string]string{"{dir}/globalmount/image-meta.json": `{"pool":"p","image":"i","accessType":true}`})(tr)
+			tied(dev(43, 0), "/dev/nbd0", ceph, map[string]string{"{dir}/globalmount/image-meta.json": `{"pool":"p","image":"i","accessType":true}`})(tr)
 		}, ceph, []string{"nbd nbd0"}},
 		{"NVMe over fabrics", func(tr tree) {
 			tr.device("nvme1n1", "259:1", "virtual/nvme-subsystem/nvme-subsys1/nvme1n1")
@@ -54,7 +54,7 @@ func TestEachDeviceIsTiedToItsVolume(t *testing.T) {
 				"sys/devices/virtual/nvme-subsystem/nvme-subsys1/nvme1":        link("../../nvme-fabrics/ctl/nvme1"),
 				"sys/devices/virtual/nvme-fabrics/ctl/nvme1/transport":         "tcp\n",
 			})
-			tied(dev(259, 1), "/dev/nvme1n1", trident, "pv-x", map[string]string{"var/lib/trident/tracking/pv-x.json": `{"nvmeNamespaceUUID":"0f2c","stagingTargetPath":"` + kubelet + "/plugins/kubernetes.io/csi/" + trident + "/" + hash + `/globalmount"}`})(tr)
+			tied(dev(259, 1), "/dev/nvme1n1", trident, map[string]string{"var/lib/trident/tracking/pv-x.json": `{"nvmeNamespaceUUID":"0f2c","stagingTargetPath":"` + kubelet + "/plugins/kubernetes.io/csi/" + trident + "/" + hash + `/globalmount"}`})(tr)
 		}, trident, []string{"nvme nvme1n1"}},
 		{"LUKS on multipath over iSCSI", func(tr tree) {
 			tr.session(1, iqn, "192.0.2.10", "3260")
@@ -64,7 +64,7 @@ func TestEachDeviceIsTiedToItsVolume(t *testing.T) {
 			tr.dm(0, "mpatha", "mpath-36001", "sdb", "sdc")
 			tr.dm(1, "luks-pv-x", "CRYPT-LUKS2-1", "dm-0")
 			tr.tables(table{Device: dev(253, 0), Targets: []string{"multipath"}}, table{Device: dev(253, 1), Targets: []string{"crypt"}})
-			tied(dev(253, 1), "/dev/mapper/luks-pv-x", trident, "pv-x", map[string]string{"var/lib/trident/tracking/pv-x.json": `{"iscsiTargetIqn":"` + iqn + `","iscsiLunNumber":3}`})(tr)
+			tied(dev(253, 1), "/dev/mapper/luks-pv-x", trident, map[string]string{"var/lib/trident/tracking/pv-x.json": `{"iscsiTargetIqn":"` + iqn + `","iscsiLunNumber":3}`})(tr)
 		}, trident, []string{"iscsi sdb", "multipath dm-0", "crypt dm-1", "iscsi sdc", "multipath dm-0"}},
 		{"in-tree iSCSI", func(tr tree) {
 			const point = kubelet + "/plugins/kubernetes.io/iscsi/iface-default/192.0.2.10:3260-" + iqn + "-lun-2"
