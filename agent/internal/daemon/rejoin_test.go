@@ -433,11 +433,14 @@ func TestA14_AFenceWhileTheStewardHangs(t *testing.T) {
 // hangs since the first one.
 func TestA14_EachFenceBindsTheBoot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := &node{}
-		s := n.steward()
+		s := (&node{}).steward()
+		var spec atomic.Pointer[v1alpha1.NodeGuardSpec]
+		var resets atomic.Int32
+		s.spec, s.guide = spec.Load, func(context.Context) { resets.Add(1) }
 		guide := func(boot string) {
-			n.spec = fenced(boot, v1alpha1.RejoinClean)
-			s.fold(t.Context(), *n.spec, &decide.Spec{FencedBoot: boot})
+			by := fenced(boot, v1alpha1.RejoinClean)
+			s.fold(t.Context(), *by, &decide.Spec{FencedBoot: boot})
+			spec.Store(by)
 		}
 		pass := func(d time.Duration) {
 			time.Sleep(d) //nolint:forbidigo // within a bubble it takes no time
@@ -450,11 +453,11 @@ func TestA14_EachFenceBindsTheBoot(t *testing.T) {
 		pass(time.Hour)
 		guide(thisBoot)
 		guide(thisBoot)
-		if pass(s.pause.run - time.Second); n.guided != 0 {
+		if pass(s.pause.run - time.Second); resets.Load() != 0 {
 			t.Error("a boot was reset before its time")
 		}
-		if pass(2 * time.Second); n.guided != 1 {
-			t.Errorf("the second fence has reset the boot %d times, want once", n.guided)
+		if pass(2 * time.Second); resets.Load() != 1 {
+			t.Errorf("the second fence has reset the boot %d times, want once", resets.Load())
 		}
 	})
 }
