@@ -43,8 +43,7 @@ func clock(f Facts) (string, []finding.Finding) {
 	unusable := finding.Finding{
 		ID: ClockUnusable, Severity: finding.Error,
 		Why: "the age of a roll and the wait are counted on CLOCK_MONOTONIC_RAW: one that stands still or loses time lets a fenced node pet on",
-		Fix: lines("cat /sys/devices/system/clocksource/clocksource0/available_clocksource    # take a better one:",
-			"echo hpet >/sys/devices/system/clocksource/clocksource0/current_clocksource    # and clocksource=hpet among the kernel's arguments"),
+		Fix: otherClock(),
 	}
 	switch {
 	case c.Trouble != "":
@@ -57,11 +56,18 @@ func clock(f Facts) (string, []finding.Finding) {
 		return saw, one(finding.Finding{
 			ID: ClockUnknown, Severity: finding.Note, What: "nobody here knows the clocksource " + c.Source,
 			Why: "raw clocks of two hosts may drift by one part in a thousand: see that this one holds it",
+			Fix: otherClock(),
 		})
 	default:
 		return saw, nil
 	}
 	return saw, one(unusable)
+}
+
+// otherClock takes another clock source, now and at every boot.
+func otherClock() string {
+	return lines("cat /sys/devices/system/clocksource/clocksource0/available_clocksource    # take a better one:",
+		"echo hpet >/sys/devices/system/clocksource/clocksource0/current_clocksource    # and clocksource=hpet among the kernel's arguments")
 }
 
 // kernel judges what the kernel does about its own trouble.
