@@ -164,8 +164,9 @@ type Session struct {
 	ID     string // "3" for /sys/class/iscsi_session/session3
 	Target string // IQN
 	Portal string // address:port
-	// Boot says that firmware or the initial RAM disk made it, or that its node
-	// record's startup is onboot: it is the host's.
+	// Boot says that firmware or the initial RAM disk made it, that its node record's
+	// startup is onboot, or that the host's own files name a unit of its target: it is
+	// the host's.
 	Boot bool
 	// Others are logical units that need the session and have no block device,
 	// such as a tape, for people.
@@ -175,7 +176,7 @@ type Session struct {
 // A Record is what open-iscsi remembers of a target at one portal.
 type Record struct {
 	Target, Portal, Interface string
-	Startup                   string // manual, automatic or onboot
+	Startup                   string // manual, automatic or onboot, as which counts what the host's own files name
 }
 
 // An Identity is how a file or the API says which device a volume has; what is

@@ -163,7 +163,7 @@ func (t treeOf) session(session Session) Item {
 	_, alone := h.exclusive(session)
 	switch {
 	case session.Boot:
-		item.Owner, item.Why = OwnerHost, "the host was booted with it"
+		item.Owner, item.Why = OwnerHost, "the host boots with it, or names it"
 	case h.servesHost(session.ID):
 		item.Owner, item.Why = OwnerHost, "a disk of the host comes over it"
 	case alone && len(item.Items) == 0:

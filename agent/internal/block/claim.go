@@ -129,6 +129,20 @@ func (c *claimant) readSwaps() {
 	}
 }
 
+// overISCSI finds the target in the link by which udev knows a unit's place.
+var overISCSI = regexp.MustCompile(`^/dev/disk/by-path/.*?-iscsi-(.+)-lun-\d+`)
+
+// needs notes that the host itself uses a target, whether or not it has logged in: its
+// records count as those of what the host boots from, and are left alone.
+func (l *look) needs(target string) {
+	l.targets = append(l.targets, target)
+	for i, r := range l.inv.Records {
+		if r.Target == target {
+			l.inv.Records[i].Startup = "onboot"
+		}
+	}
+}
+
 // osd finds Ceph's OSDs among the names of logical volumes.
 var osd = regexp.MustCompile(`^ceph--.*-osd--`)
 
@@ -152,6 +166,9 @@ func (c *claimant) host(i int, who string) {
 // whether there is one. It can be a path, or a tag such as UUID=.
 func (c *claimant) mark(word, who string) bool {
 	word = strings.Trim(word, `"`)
+	if m := overISCSI.FindStringSubmatch(word); m != nil {
+		c.look.needs(m[1])
+	}
 	tag, value, tagged := strings.Cut(word, "=")
 	value = strings.Trim(value, `"`)
 	property, dir := udevWords(tag)

@@ -12,8 +12,8 @@ import (
 	"github.com/picket-dev/picket/agent/teardown"
 )
 
-// sessions lists the iSCSI sessions. onboot says of which targets firmware or a
-// node record makes the session the host's.
+// sessions lists the iSCSI sessions. onboot says of which targets the session is the
+// host's.
 func (l *look) sessions(onboot map[string]bool) {
 	connections := l.names(l.sys("class/iscsi_connection"))
 	for _, name := range l.names(l.sys("class/iscsi_session")) {
@@ -100,9 +100,12 @@ func HoldsNothing(kind string) bool {
 }
 
 // onboot returns the targets that firmware, the kernel's arguments or a node
-// record name as what the host boots from.
+// record name as what the host boots from, and those that its own files name.
 func (l *look) onboot() map[string]bool {
 	targets := make(map[string]bool)
+	for _, t := range l.targets {
+		targets[t] = true
+	}
 	for _, r := range l.inv.Records {
 		if r.Startup == "onboot" {
 			targets[r.Target] = true

@@ -14,8 +14,9 @@ import (
 // A look is one pass over the host, in one goroutine. What it cannot read it
 // notes as unknown, and goes on.
 type look struct {
-	host Host
-	inv  teardown.Inventory
+	host    Host
+	inv     teardown.Inventory
+	targets []string // of iSCSI, which the host's own files name
 }
 
 // note adds an unknown that may concern any device.

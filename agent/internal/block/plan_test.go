@@ -65,3 +65,38 @@ func TestPlanOfAHost(t *testing.T) {
 		})
 	}
 }
+
+// A target that the host's own files name is the host's, though no unit has come from
+// it yet: its record goes on to log in at each boot, whatever volume that has moved
+// comes from it, too.
+func TestATargetThatTheHostNames(t *testing.T) {
+	const point = kubelet + "/plugins/kubernetes.io/iscsi/iface-default/192.0.2.10:3260-" + iqn + "-lun-2"
+	const disk = "/dev/disk/by-path/ip-192.0.2.10:3260-iscsi-" + iqn + "-lun-5"
+	moved := teardown.Attachment{PV: "pv-tree", Gated: true, Identity: teardown.Identity{Target: iqn, LUN: 2}}
+	for name, tt := range map[string]struct {
+		path, text string
+		state      teardown.State
+		ops        string
+	}{
+		"nobody":            {"etc/fstab", "/dev/vda1 / ext4 defaults 0 1\n", teardown.Work, "SetManual Verify Attest"},
+		"fstab":             {"etc/fstab", "/dev/vda1 / ext4 defaults 0 1\n" + disk + " /srv ext4 _netdev,nofail 0 0\n", teardown.Clean, "Attest"},
+		"a partition of it": {"etc/fstab", "/dev/vda1 / ext4 defaults 0 1\n" + disk + "-part1 /srv ext4 _netdev 0 0\n", teardown.Clean, "Attest"},
+		"a unit of systemd": {"etc/systemd/system/srv.mount", "[Mount]\nWhat=" + disk + "\nWhere=/srv\n", teardown.Clean, "Attest"},
+		"crypttab":          {"etc/crypttab", "srv " + disk + " none _netdev\n", teardown.Clean, "Attest"},
+		"another target":    {"etc/fstab", "/dev/vda1 / ext4 defaults 0 1\n" + strings.Replace(disk, iqn, iqn+"2", 1) + " /srv ext4 _netdev 0 0\n", teardown.Work, "SetManual Verify Attest"},
+		"only said":         {"etc/fstab", "/dev/vda1 / ext4 defaults 0 1\n# " + disk + " /srv ext4 _netdev 0 0\n", teardown.Work, "SetManual Verify Attest"},
+	} {
+		tr := newTree()
+		tr[point+"/"] = ""
+		tr["etc/iscsi/nodes/"+iqn+"/192.0.2.10,3260,1/default"] = "node.name = " + iqn + "\nnode.startup = automatic\niface.iscsi_ifacename = default\nnode.conn[0].address = 192.0.2.10\nnode.conn[0].port = 3260\n"
+		tr[tt.path] = tt.text
+		p := teardown.Make(tr.read(t), teardown.Attachments{Known: true, Volumes: []teardown.Attachment{moved}}, teardown.Aim{})
+		var got []string
+		for _, s := range p.Steps {
+			got = append(got, s.Op.String())
+		}
+		if d := cmp.Diff(strings.Fields(tt.ops), got); d != "" || p.State != tt.state {
+			t.Errorf("%s: %v (%s %v), want %v; steps (-want +got):\n%s", name, p.State, p.Why, p.Blockers, tt.state, d)
+		}
+	}
+}
