@@ -8,9 +8,9 @@
 //
 // It changes nothing, and never hangs. What procfs, sysfs and /dev hold it reads
 // itself, but for what may wait for a lock or for storage: that, and everything
-// below the host's root, is read by disposable children with a bound. What could
-// not be read is an unknown, and never a shorter inventory. Secrets that lie
-// beside what it reads stay where they are.
+// below the host's root, is read by disposable children with a bound. A look that
+// hangs all the same is abandoned. What could not be read is an unknown, and never a
+// shorter inventory. Secrets that lie beside what it reads stay where they are.
 //
 // It refuses to judge: whose a device is, and what becomes of it, is
 // agent/teardown's.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/picket-dev/picket/agent/internal/block/child"
 	"github.com/picket-dev/picket/agent/teardown"
@@ -16,15 +17,15 @@ import (
 type Reader struct {
 	host Host
 	run  *child.Runner
+	hung atomic.Int32 // looks that have been abandoned and have not ended
 }
 
 // NewReader returns a Reader for a valid Host. The Runner's children must do the
 // work of Probes.
 func NewReader(h Host, run *child.Runner) *Reader { return &Reader{host: h, run: run} }
 
-// Read takes an inventory. It comes back within some seconds whatever hangs, and
-// what it could not find out is among the Unknown: the end of ctx, too.
-func (r *Reader) Read(ctx context.Context) teardown.Inventory {
+// read is Read, but for the bound on what it reads itself.
+func (r *Reader) read(ctx context.Context) teardown.Inventory {
 	l := &look{host: r.host}
 	opens := ask[opensAnswer](ctx, r, workOpens, opensRequest{Proc: r.host.Proc, Still: r.host.Still})
 	nodes := l.rbds(l.devices())
