@@ -32,7 +32,10 @@ type pod struct {
 	Metadata meta
 	Spec     struct {
 		NodeName    string
-		Tolerations []struct{ Key, Operator, Value, Effect string }
+		Tolerations []struct {
+			Key, Operator, Value, Effect string
+			TolerationSeconds            *int64
+		}
 		Volumes     []struct {
 			Name                  string
 			PersistentVolumeClaim *struct{ ClaimName string }
@@ -129,7 +132,8 @@ func (p *pod) ended() bool { return p.Status.Phase == "Succeeded" || p.Status.Ph
 // stays reports whether the pod is to run, and to go on, as far as the API goes.
 func (p *pod) stays() bool { return !p.ended() && p.Metadata.DeletionTimestamp == nil }
 
-// retained reports whether a fence leaves the pod on its node.
+// retained reports whether a fence leaves the pod on its node for ever. Of several
+// tolerations that match, Kubernetes goes by the first.
 func (p *pod) retained() bool {
 	if p.Metadata.Annotations[onFence] == "retain" {
 		return true
@@ -138,7 +142,7 @@ func (p *pod) retained() bool {
 		key := t.Key == outOfService || t.Key == "" && t.Operator == "Exists"
 		value := t.Operator == "Exists" || t.Value == "nodeshutdown"
 		if key && value && (t.Effect == "" || t.Effect == "NoExecute") {
-			return true
+			return t.TolerationSeconds == nil
 		}
 	}
 	return false

@@ -262,3 +262,23 @@ func TestAClaimOfTheSameName(t *testing.T) {
 		}
 	}
 }
+
+// In the fenced boot a pod that tolerates the fence's taint for a while has gone with the
+// others (C6): one that is here again has nothing from before. Of several tolerations
+// that match, Kubernetes goes by the first.
+func TestAPodThatToleratesTheFenceForAWhile(t *testing.T) {
+	const forEver, awhile = `{"operator":"Exists"}`, `{"operator":"Exists","tolerationSeconds":60}`
+	for tolerations, again := range map[string]bool{
+		forEver: false, awhile: true, awhile + "," + forEver: true, forEver + "," + awhile: false, `{"key":"x","operator":"Exists"}`: true,
+		`{"key":"node.kubernetes.io/out-of-service","value":"nodeshutdown","effect":"NoExecute"}`: false,
+		`{"key":"node.kubernetes.io/out-of-service","value":"other"}`:                             true,
+	} {
+		s := server()
+		s.objects[podsPath] = `{"items":[` + strings.Replace(podOf(""), `"spec":{`, `"spec":{"tolerations":[`+tolerations+`],`, 1) + `]}`
+		a := NewReader("n1", s).Read(t.Context(), host(), Fence{Boot: "b1", Same: true})
+		i := slices.IndexFunc(a.Volumes, func(v teardown.Attachment) bool { return v.PV == "pv-a" })
+		if !a.Known || i < 0 || a.Volumes[i].Again != again {
+			t.Errorf("%s: %+v", tolerations, a.Volumes)
+		}
+	}
+}
