@@ -36,7 +36,7 @@ type pod struct {
 			Key, Operator, Value, Effect string
 			TolerationSeconds            *int64
 		}
-		Volumes     []struct {
+		Volumes []struct {
 			Name                  string
 			PersistentVolumeClaim *struct{ ClaimName string }
 			Ephemeral             *struct{}
