@@ -250,6 +250,8 @@ func (r *run) inspect(ctx context.Context, t *tenant) (records []workload.Record
 	switch {
 	case t.luks:
 		return nil, nil, nil
+	case t.image && r.ceph == nil:
+		return nil, nil, errors.New("it was never made: Ceph does not run")
 	case !t.block && !t.image:
 		return r.storage.inspect(ctx, t.file, true)
 	}
