@@ -151,6 +151,19 @@ func tolerate() try {
 	})
 }
 
+// readiness says of a pod whether it is Ready, as it stands otherwise.
+func readiness(as corev1.ConditionStatus) try {
+	return func(ctx context.Context, a *access, c caller) error {
+		body, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": []corev1.PodCondition{
+			{Type: corev1.PodReady, Status: as}, {Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
+		}}})
+		if err != nil {
+			return err
+		}
+		return c.request(ctx, http.MethodPatch, ownSpace+"/pods/agent-of-node-2/status", string(body))
+	}
+}
+
 // changeImage runs another program with the pod's rights.
 func changeImage() try {
 	return changePod(func(s *corev1.PodSpec) (string, any) {
@@ -183,9 +196,25 @@ func attacks(a *access) []attack {
 	add("controller", a.controller, controllerAttacks())
 	all = append(all,
 		attack{"controller-changes-image", a.controller, changeImage(), "tolerations alone"},
-		attack{"controller-changes-pods-labels", a.controller, send(http.MethodPatch, ownSpace+"/pods/agent-of-node-2", `{"metadata":{"labels":{"app":"other"}}}`), "no labels"},
-		attack{"controller-changes-nodes-labels", a.controller, send(http.MethodPatch, nodePath+"/node-2", `{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":""}}}`), "no labels"},
-		attack{"controller-cordons-node", a.controller, send(http.MethodPatch, nodePath+"/node-2", `{"spec":{"unschedulable":true}}`), "taints and annotations alone"})
+		attack{"controller-changes-pods-labels", a.controller, send(http.MethodPatch, ownSpace+"/pods/agent-of-node-2", `{"metadata":{"labels":{"app":"other"}}}`), "no labels, finalizers and owners"},
+		attack{"controller-changes-nodes-labels", a.controller, send(http.MethodPatch, nodePath+"/node-2", `{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":""}}}`), "no labels, finalizers and owners"},
+		attack{"controller-cordons-node", a.controller, send(http.MethodPatch, nodePath+"/node-2", `{"spec":{"unschedulable":true}}`), "taints and its own annotations alone"})
+	all = append(all,
+		attack{"controller-changes-pods-annotations", a.controller, send(http.MethodPatch, ownSpace+"/pods/agent-of-node-2", `{"metadata":{"annotations":{"picket.dev/on-fence":"retain"}}}`), "tolerations alone"},
+		attack{"controller-strips-pods-finalizers", a.controller, send(http.MethodPatch, ownSpace+"/pods/agent-of-node-2", `{"metadata":{"finalizers":null}}`), "no labels, finalizers and owners"},
+		attack{"controller-gives-pod-another-owner", a.controller, send(http.MethodPatch, ownSpace+"/pods/agent-of-node-2", `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"x","uid":"x"}]}}`), "no labels, finalizers and owners"},
+		attack{"controller-limits-pods-life", a.controller, send(http.MethodPatch, ownSpace+"/pods/agent-of-node-2", `{"spec":{"activeDeadlineSeconds":1}}`), "tolerations alone"},
+		attack{"controller-moves-pods-address", a.controller, send(http.MethodPatch, ownSpace+"/pods/agent-of-node-2/status", `{"status":{"podIP":"192.0.2.1","podIPs":[{"ip":"192.0.2.1"}]}}`), "condition Ready alone"},
+		attack{"controller-makes-pod-ready", a.controller, readiness(corev1.ConditionTrue), "condition Ready alone"},
+		attack{"controller-ends-pod-by-status", a.controller, send(http.MethodPatch, ownSpace+"/pods/agent-of-node-2/status", `{"status":{"phase":"Succeeded"}}`), "condition Ready alone"},
+		attack{"controller-changes-nodes-annotations", a.controller, send(http.MethodPatch, nodePath+"/node-2", `{"metadata":{"annotations":{"volumes.kubernetes.io/controller-managed-attach-detach":"false"}}}`), "its own annotations"},
+		attack{"controller-guards-node-from-deletion", a.controller, send(http.MethodPatch, nodePath+"/node-2", `{"metadata":{"finalizers":["example.org/keep"]}}`), "no labels, finalizers and owners"},
+		attack{"uninstall-changes-nodes-labels", a.uninstall, send(http.MethodPatch, nodePath+"/node-2", `{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":""}}}`), "no labels"},
+		attack{"uninstall-cordons-node", a.uninstall, send(http.MethodPatch, nodePath+"/node-2", `{"spec":{"unschedulable":true}}`), "taints and its own"},
+		attack{"uninstall-taints-node", a.uninstall, send(http.MethodPatch, nodePath+"/node-2", evict), "lifts Picket's taints"},
+		attack{"uninstall-quarantines-node", a.uninstall, send(http.MethodPatch, nodePath+"/node-2", quarantine), "lifts Picket's taints"},
+		attack{"uninstall-lifts-others-taints", a.uninstall, send(http.MethodPatch, nodePath+"/node-2", `{"spec":{"taints":null}}`), "lifts Picket's taints"},
+		attack{"uninstall-writes-guard-spec", a.uninstall, spec("node-1"), ""})
 	add("uninstall", a.uninstall, uninstallAttacks())
 	add("admin", a.admin, map[string]try{"writes-roll": writeRoll})
 	return append(all, peoplesAttacks(a)...)

@@ -152,6 +152,7 @@ func (a *access) allowed(t *testing.T) {
 		{name: "controller writes the Roll", who: a.controller, try: writeRoll},
 		{name: "controller tells a node", who: a.controller, try: spec("node-1")},
 		{name: "controller lets a pod tolerate", who: a.controller, try: tolerate()},
+		{name: "controller makes a pod unready", who: a.controller, try: readiness(corev1.ConditionFalse)},
 		{name: "controller taints", who: a.controller, try: send(http.MethodPatch, nodePath+"/node-1", quarantine)},
 		{name: "uninstall marks", who: a.uninstall, try: func(ctx context.Context, _ *access, c caller) error {
 			p, err := c.picket.FencingPolicies.Get(ctx, v1alpha1.PolicyName)
@@ -252,6 +253,14 @@ func (a *access) furnish(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for what, x := range map[string]try{
+		"somebody's taint": send(http.MethodPatch, nodePath+"/node-2", `{"spec":{"taints":[{"key":"example.org/theirs","effect":"NoSchedule"}]}}`),
+		"a Ready pod":      readiness(corev1.ConditionTrue),
+	} {
+		if err := x(t.Context(), a, a.admin); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
 	refused := func(what string, try func(context.Context) error) {
 		a.until(t, what, func(ctx context.Context) error {
 			if err := try(ctx); !apierrors.IsForbidden(err) {
@@ -334,7 +343,7 @@ func (a *access) podToken(t *testing.T, node string) string {
 	t.Helper()
 	pods := a.admin.kube.CoreV1().Pods(fleet.Namespace)
 	pod, err := pods.Create(t.Context(), &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "agent-of-" + node},
+		ObjectMeta: metav1.ObjectMeta{Name: "agent-of-" + node, Finalizers: []string{"example.org/keep"}},
 		Spec: corev1.PodSpec{
 			NodeName: node, ServiceAccountName: "picket-agent",
 			Containers: []corev1.Container{{Name: "agent", Image: "none"}},
