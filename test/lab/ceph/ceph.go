@@ -60,7 +60,7 @@ func Start(ctx context.Context, c Config) (*Cluster, error) {
 		return nil, err
 	}
 	cluster := &Cluster{cfg: c}
-	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	if err := cluster.start(ctx); err != nil {
 		cluster.Stop()
@@ -133,6 +133,7 @@ osd pool default min size = 1
 osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
 mon allow pool size one = true
+mon data avail crit = 1
 [mon]
 keyring = %[3]s/mon.keyring
 mon data = %[3]s/mon
