@@ -1,7 +1,5 @@
 package teardown
 
-import "net/netip"
-
 // Attachments is what the API says of this node's volumes, from consistent
 // reads that were sent after the fence came to its end.
 type Attachments struct {
@@ -21,9 +19,6 @@ type Attachments struct {
 	// Leaving are those of the other pods that are bound to this node: they have
 	// ended, or are being deleted.
 	Leaving []string
-	// Fences are the storage fences against this node that have been
-	// acknowledged and last until it is Clean.
-	Fences []Fence
 }
 
 // An Attachment is one PersistentVolume.
@@ -49,10 +44,4 @@ type Attachment struct {
 	Held string
 	// Wanted says that one of Pods has its claim or, where it has none, names it.
 	Wanted bool
-}
-
-// A Fence is a fence at the storage, such as a Ceph blocklist entry.
-type Fence struct {
-	Driver string       // the CSI driver whose storage it was set at
-	Prefix netip.Prefix // the client addresses that are shut out
 }

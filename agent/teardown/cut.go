@@ -44,7 +44,7 @@ func (h *host) cutAbove(d Device) bool {
 func (h *host) cut(s *stack) []Step {
 	var steps []Step
 	for _, d := range h.leaves(s) {
-		if !h.unsettled(s, d) {
+		if !h.unsettled(d) {
 			steps = append(steps, h.cutOff(s, d)...)
 		}
 	}
@@ -90,22 +90,18 @@ func (h *host) cutOff(s *stack, d Device) []Step {
 
 // unsettled reports whether an image has requests in flight that end by
 // themselves, and that a cut would wait for as well, where nothing can kill it.
-func (h *host) unsettled(s *stack, d Device) bool {
-	return d.Kind == RBD && d.InFlight != 0 && !d.Cut && !h.cutAbove(d) && (d.InFlight > 0 || h.fenced(s, d))
+func (h *host) unsettled(d Device) bool {
+	return d.Kind == RBD && d.InFlight > 0 && !d.Cut && !h.cutAbove(d)
 }
 
 // settle waits for such requests, and then cuts. It comes when all else is cut.
 func (h *host) settle(s *stack) []Step {
 	var steps []Step
 	for _, d := range h.leaves(s) {
-		if !h.unsettled(s, d) {
-			continue
+		if h.unsettled(d) {
+			wait := s.step(Wait, "nothing uses it: what is in flight is no write of this boot").on(d)
+			steps = append(append(steps, wait), h.cutOff(s, d)...)
 		}
-		why := "the fence at the storage ends its requests once the cluster is reached; no cut may begin before"
-		if !h.fenced(s, d) {
-			why = "nothing uses it: what is in flight is no write of this boot"
-		}
-		steps = append(append(steps, s.step(Wait, why).on(d)), h.cutOff(s, d)...)
 	}
 	return steps
 }

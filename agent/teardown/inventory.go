@@ -1,9 +1,6 @@
 package teardown
 
-import (
-	"fmt"
-	"net/netip"
-)
+import "fmt"
 
 // An Inventory is what one look at the host has found. Whatever the look could
 // not find out must be in Unknown: an empty list means that there is nothing.
@@ -156,7 +153,6 @@ type Image struct {
 type Client struct {
 	Cluster string // fsid
 	ID      uint64
-	Address netip.Addr // the invalid one where it is not known
 }
 
 // A Session is an iSCSI session. Its units are the devices that name it.

@@ -93,9 +93,9 @@ func (h *host) judgeCut(s *stack) {
 				s.block("%s is in use, and there is no measured way to cut it off", d.Name)
 			}
 		case RBD:
-			if d.InFlight != 0 && !d.Cut && !h.cutAbove(d) && !h.mayWait(s, d) {
+			if d.InFlight != 0 && !d.Cut && !h.cutAbove(d) && !h.mayWait(s) {
 				s.uncut = true
-				s.block("%s has requests in flight and no fence at the storage: they would be written once the cluster is reached", d.Name)
+				s.block("%s has requests in flight: they would be written once the cluster is reached", d.Name)
 			}
 		case ISCSI:
 			if h.aim.SameBoot && h.servesHost(d.Session) {
@@ -106,20 +106,10 @@ func (h *host) judgeCut(s *stack) {
 	}
 }
 
-// mayWait reports whether waiting for an image's requests to end is safe: a
-// fence at the storage turns them away, or they cannot be writes of a volume
-// that this boot has never used.
-func (h *host) mayWait(s *stack, d Device) bool {
-	return h.fenced(s, d) || !h.aim.SameBoot && !s.used()
-}
-
-// fenced reports whether the storage turns away what the image's client sends.
-func (h *host) fenced(s *stack, d Device) bool {
-	return slices.ContainsFunc(h.api.Fences, func(f Fence) bool {
-		return d.Client.Address.IsValid() && f.Prefix.Contains(d.Client.Address) &&
-			slices.ContainsFunc(s.volumes, func(v *volume) bool { return f.Driver != "" && f.Driver == v.driver })
-	})
-}
+// mayWait reports whether waiting for an image's requests to end is safe: they
+// cannot be writes of a volume that this boot has never used. Of one that it has
+// used only the storage knows whether it turns them away; those end by themselves.
+func (h *host) mayWait(s *stack) bool { return !h.aim.SameBoot && !s.used() }
 
 // servesHost reports whether a disk of the host comes over the session.
 func (h *host) servesHost(session string) bool {

@@ -2,7 +2,6 @@ package teardown
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"testing"
 
@@ -22,9 +21,6 @@ func drawShape(t *rapid.T) *shape {
 	}
 	for i := range rapid.IntRange(0, 5).Draw(t, "volumes") {
 		drawVolume(t, s, i)
-	}
-	if rapid.Bool().Draw(t, "fenced") {
-		s.api.Fences = []Fence{{Driver: "csi.example", Prefix: netip.MustParsePrefix("192.0.2.0/24")}}
 	}
 	s.forgets = rapid.Bool().Draw(t, "forgets")
 	if rapid.IntRange(0, 4).Draw(t, "lost metadata") == 0 {

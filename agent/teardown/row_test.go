@@ -1,7 +1,6 @@
 package teardown
 
 import (
-	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,11 +16,6 @@ var (
 	sameClean = Aim{SameBoot: true, Rejoin: RejoinClean}
 	newBoot   = Aim{Rejoin: RejoinReset}
 )
-
-// blocklisted is a fence at the storage against all of the node's clients.
-func blocklisted(s *shape) {
-	s.api.Fences = []Fence{{Driver: "csi.example", Prefix: netip.MustParsePrefix("192.0.2.7/32")}}
-}
 
 // multipath adds a map over two sessions.
 func multipath(s *shape) Number {
@@ -146,10 +140,9 @@ func TestScenarios(t *testing.T) {
 			},
 		},
 		{
-			name: "28 blocklisted rbd", aim: sameClean, state: Work,
+			name: "28 blocklisted rbd, whose requests have failed", aim: sameClean, state: Work,
 			shape: func(s *shape) {
 				s.volume(s.rbd(0, "a"), volumeShape{pv: "pv-a", moved: true})
-				blocklisted(s)
 			},
 			steps: []string{
 				"UnmapRBD rbd0", "ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount", "Freeze pod-pv-a",
@@ -158,23 +151,9 @@ func TestScenarios(t *testing.T) {
 			},
 		},
 		{
-			name: "28 blocklisted rbd, requests in flight", aim: sameClean, state: Work,
-			shape: func(s *shape) {
-				s.volume(s.rbd(0, "a"), volumeShape{pv: "pv-a", moved: true})
-				s.dev("rbd0").InFlight = 1
-				blocklisted(s)
-			},
-			steps: []string{
-				"Wait rbd0", "UnmapRBD rbd0", "ShutDown pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
-				"Freeze pod-pv-a", "Kill pod-pv-a", "Unmount pods/pod-pv-a/volumes/kubernetes.io~csi/pv-a/mount",
-				"Unmount plugins/kubernetes.io/csi/csi.example/HASH/globalmount", "Verify", "Attest",
-			},
-		},
-		{
 			name: "28 LUKS on blocklisted rbd", aim: sameClean, state: Work,
 			shape: func(s *shape) {
 				s.volume(s.over(Crypt, "dm-10", "luks-a", s.rbd(0, "a")), volumeShape{pv: "pv-a", moved: true})
-				blocklisted(s)
 			},
 			steps: []string{
 				"Note rbd0", "CutMap dm-10", "Note dm-10",
@@ -185,8 +164,8 @@ func TestScenarios(t *testing.T) {
 			},
 		},
 		{
-			name: "29 unreachable Ceph, requests in flight, no fence", aim: sameClean, state: Reset,
-			why: "rbd0 has requests in flight and no fence at the storage: they would be written once the cluster is reached",
+			name: "29 unreachable Ceph, requests in flight", aim: sameClean, state: Reset,
+			why: "rbd0 has requests in flight: they would be written once the cluster is reached",
 			shape: func(s *shape) {
 				s.volume(s.rbd(0, "a"), volumeShape{pv: "pv-a", moved: true})
 				s.dev("rbd0").InFlight = 1
@@ -194,19 +173,10 @@ func TestScenarios(t *testing.T) {
 		},
 		{
 			name: "29 whether requests are in flight cannot be read", aim: sameClean, state: Reset,
-			why: "rbd0 has requests in flight and no fence at the storage: they would be written once the cluster is reached",
+			why: "rbd0 has requests in flight: they would be written once the cluster is reached",
 			shape: func(s *shape) {
 				s.volume(s.rbd(0, "a"), volumeShape{pv: "pv-a", moved: true})
 				s.dev("rbd0").InFlight = -1
-			},
-		},
-		{
-			name: "29 the fence is of another driver's storage", aim: sameClean, state: Reset,
-			why: "rbd0 has requests in flight and no fence at the storage: they would be written once the cluster is reached",
-			shape: func(s *shape) {
-				s.volume(s.rbd(0, "a"), volumeShape{pv: "pv-a", driver: "other.example", moved: true})
-				s.dev("rbd0").InFlight = 1
-				blocklisted(s)
 			},
 		},
 		{

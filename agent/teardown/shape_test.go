@@ -2,7 +2,6 @@ package teardown
 
 import (
 	"fmt"
-	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -154,7 +153,7 @@ func (s *shape) lun(name, session string, lun uint64, wwid string) Number {
 	return s.device(Device{Name: name, Kind: ISCSI, Session: session, LUN: lun, WWID: wwid})
 }
 
-var cephA = Client{Cluster: "fsid-a", ID: 4123, Address: netip.MustParseAddr("192.0.2.7")}
+var cephA = Client{Cluster: "fsid-a", ID: 4123}
 
 // rbd adds a mapped image.
 func (s *shape) rbd(id int, image string) Number {

@@ -51,7 +51,6 @@ func TestReadFailsClosed(t *testing.T) {
 		}, "device-mapper's name of dm-0", "none", dev(253, 0)},
 		{"rbd without a number", func(tr tree) { tr.rbd(0, "p", "i"); tr["sys/bus/rbd/devices/0/major"] = "x" }, "rbd device 0", "no device number", teardown.Number{}},
 		{"rbd without a client", func(tr tree) { tr.rbd(0, "p", "i"); tr["sys/bus/rbd/devices/0/client_id"] = "x" }, "rbd device 0", "no client", teardown.Number{}},
-		{"rbd with a strange address", func(tr tree) { tr.rbd(0, "p", "i"); tr["sys/bus/rbd/devices/0/client_addr"] = "x" }, "rbd device 0", "no address", teardown.Number{}},
 		{"rbd without an image", func(tr tree) { tr.rbd(0, "p", "") }, "rbd device 0", "no name", teardown.Number{}},
 		{"rbd that the bus does not list", func(tr tree) { tr.block("rbd5", "252:80", "virtual") }, "image that rbd5 maps", "does not list", dev(252, 80)},
 		{"nbd's process", func(tr tree) {

@@ -3,7 +3,6 @@ package block
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,7 +55,7 @@ func (l *look) rbd(id int) (teardown.Device, error) {
 		return d, err
 	}
 	d.Number = number
-	d.Client, err = parseClient(text("cluster_fsid"), text("client_id"), text("client_addr"))
+	d.Client, err = parseClient(text("cluster_fsid"), text("client_id"))
 	if err != nil {
 		return d, err
 	}
@@ -80,35 +79,19 @@ func (l *look) image(dir string) teardown.Image {
 	return i
 }
 
-// parseClient reads krbd's words for its client: client4123, and an address
-// such as 192.0.2.5:0/1234. Old kernels lack all but the first.
-func parseClient(fsid, id, address string) (teardown.Client, error) {
-	c := teardown.Client{Cluster: fsid}
+// parseClient reads krbd's word for its client: client4123.
+func parseClient(fsid, id string) (teardown.Client, error) {
 	number, ok := strings.CutPrefix(id, "client")
-	var err error
-	if c.ID, err = strconv.ParseUint(number, 10, 64); !ok || err != nil {
-		return c, fmt.Errorf("no client of Ceph: %.80q", id)
+	n, err := strconv.ParseUint(number, 10, 64)
+	if !ok || err != nil {
+		return teardown.Client{}, fmt.Errorf("no client of Ceph: %.80q", id)
 	}
-	if address == "" {
-		return c, nil
-	}
-	c.Address, err = parseAddress(address)
-	return c, err
-}
-
-// parseAddress reads the address out of Ceph's address:port/nonce.
-func parseAddress(text string) (netip.Addr, error) {
-	endpoint, _, _ := strings.Cut(text, "/")
-	p, err := netip.ParseAddrPort(endpoint)
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("no address of Ceph: %.80q", text)
-	}
-	return p.Addr().Unmap(), nil
+	return teardown.Client{Cluster: fsid, ID: n}, nil
 }
 
 // clients lists the instances of libceph that debugfs shows, but those of
 // CephFS. An instance of krbd can outlive the mapping that it was made for.
-func (l *look) clients(nodes []node) {
+func (l *look) clients() {
 	l.inv.Clients, l.inv.ClientsKnown = []teardown.Client{}, true
 	if !exists(l.sys("module/libceph")) && !exists(l.sys("bus/rbd")) {
 		return
@@ -125,41 +108,13 @@ func (l *look) clients(nodes []node) {
 			continue
 		}
 		fsid, id, _ := strings.Cut(e.Name(), ".")
-		c, err := parseClient(fsid, id, "")
+		c, err := parseClient(fsid, id)
 		if err != nil {
 			l.inv.ClientsKnown = false
 			continue
 		}
-		for _, n := range nodes {
-			if n.Kind == teardown.RBD && n.Client.ID == c.ID && n.Client.Cluster == c.Cluster {
-				c.Address = n.Client.Address
-			}
-		}
-		if !c.Address.IsValid() {
-			c.Address = statusAddress(filepath.Join(dir, "status"))
-		}
 		l.inv.Clients = append(l.inv.Clients, c)
 	}
-}
-
-// statusAddress reads the address from a client's status, which newer kernels
-// have; the invalid one where there is none.
-func statusAddress(path string) netip.Addr {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return netip.Addr{}
-	}
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Fields(line) // instance: client.4123 (2)192.0.2.5:0/1234
-		if len(fields) < 3 || fields[0] != "instance:" {
-			continue
-		}
-		_, address, _ := strings.Cut(fields[2], ")")
-		if a, err := parseAddress(address); err == nil {
-			return a
-		}
-	}
-	return netip.Addr{}
 }
 
 // parseNBD reads what rbd-nbd maps from its command line, and reports whether

@@ -58,7 +58,7 @@ func (r *Reader) read(ctx context.Context) teardown.Inventory {
 	l.join()
 	l.claim(nodes, files.Files)
 	l.sessions(l.onboot())
-	l.clients(nodes)
+	l.clients()
 	l.processes(tasks, open.Opens, owner, r.abandoned())
 	for _, n := range nodes {
 		l.inv.Devices = append(l.inv.Devices, n.Device)

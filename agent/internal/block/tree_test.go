@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -234,7 +233,7 @@ func rbdDevice(id int, pool, image string) teardown.Device {
 	return teardown.Device{
 		Number: teardown.Number{Major: 252, Minor: uint32(id * 16)}, Name: fmt.Sprintf("rbd%d", id), Kind: teardown.RBD, ID: id,
 		Image:  teardown.Image{Cluster: fsid, Pool: pool, Name: image},
-		Client: teardown.Client{Cluster: fsid, ID: uint64(4100 + id), Address: netip.MustParseAddr("192.0.2.7")},
+		Client: teardown.Client{Cluster: fsid, ID: uint64(4100 + id)},
 	}
 }
 
