@@ -8,7 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
+	policy "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 func TestAgentRunsEverywhereAndUnthrottled(t *testing.T) {
@@ -80,6 +82,23 @@ func TestControllerHasNoPrivileges(t *testing.T) {
 	}
 	if cpu := pod.Containers[0].Resources.Limits.Cpu(); cpu.Cmp(resource.Quantity{}) != 0 {
 		t.Errorf("CPU limit %v: a throttled leader loses its lease", cpu)
+	}
+}
+
+// A drain waits until the other replica leads, and the agents' namespace admits pods
+// that may do everything.
+func TestNamespaceAndDisruptions(t *testing.T) {
+	all := parse(t)
+	budget := all["PodDisruptionBudget/picket/picket-controller"].(*policy.PodDisruptionBudget).Spec
+	replicas := all["Deployment/picket/picket-controller"].(*apps.Deployment).Spec.Template.Labels
+	if budget.MaxUnavailable.IntValue() != 1 || !labels.SelectorFromSet(budget.Selector.MatchLabels).Matches(labels.Set(replicas)) {
+		t.Errorf("at most %v of %v may be away, of %v", budget.MaxUnavailable, budget.Selector.MatchLabels, replicas)
+	}
+	namespace := all["Namespace/picket"].(*core.Namespace)
+	for _, mode := range []string{"enforce", "audit", "warn"} {
+		if level := namespace.Labels["pod-security.kubernetes.io/"+mode]; level != "privileged" {
+			t.Errorf("pod security: %s %q", mode, level)
+		}
 	}
 }
 
