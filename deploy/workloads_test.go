@@ -22,6 +22,9 @@ func TestAgentRunsEverywhereAndUnthrottled(t *testing.T) {
 	if d := cmp.Diff([]core.Toleration{{Operator: core.TolerationOpExists}}, pod.Tolerations); d != "" {
 		t.Error(d)
 	}
+	if d := cmp.Diff(map[string]string{core.LabelOSStable: "linux"}, pod.NodeSelector); d != "" {
+		t.Error(d)
+	}
 	if n := set.Spec.UpdateStrategy.RollingUpdate.MaxUnavailable; n.IntValue() != 1 {
 		t.Errorf("%v agents are updated at once", n)
 	}
