@@ -201,6 +201,18 @@ func TestOpenForAMoment(t *testing.T) {
 	}
 }
 
+// A node record that was written just before a power cut is empty: open-iscsi finds no
+// target in it, and nobody has to mend it before the node is Clean.
+func TestAnEmptyRecordIsNone(t *testing.T) {
+	for _, text := range []string{"", "\n", "\x00\x00"} {
+		tr := newTree()
+		tr["etc/iscsi/nodes/"+iqn+"/192.0.2.10,3260"] = text
+		if inv := tr.read(t); len(inv.Records) > 0 || len(inv.Unknown) > 0 {
+			t.Errorf("%q: %+v, %+v", text, inv.Records, inv.Unknown)
+		}
+	}
+}
+
 // No secret leaves the child, and none is kept.
 func TestNoSecretIsKept(t *testing.T) {
 	for _, text := range []string{"node.session.auth.password = s3cret\nx", "s3cret"} {

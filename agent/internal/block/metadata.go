@@ -42,11 +42,9 @@ func volume(f file) (teardown.Volume, error) {
 	return tridentVolume(f)
 }
 
-// blank reports whether a metadata file holds nothing: so a power cut leaves one
-// that was written just before.
-func blank(f file) bool {
-	return strings.HasSuffix(f.Path, ".json") && strings.Trim(string(f.Text), "\x00 \n") == ""
-}
+// blank reports whether a file holds nothing: so a power cut leaves one that was
+// written just before.
+func blank(f file) bool { return strings.Trim(string(f.Text), "\x00 \n") == "" }
 
 // noteBlank notes of a blank file the devices of what is mounted below its
 // directory. Where nothing is, it has nothing to tell that matters: no boot before

@@ -157,15 +157,17 @@ func (r *Reader) enterAll(ctx context.Context, l *look, closed map[uint64]string
 // useFiles fills in what metadata and node records say.
 func (l *look) useFiles(files []file) {
 	for _, f := range files {
+		isRecord := slices.ContainsFunc(l.host.Records, func(dir string) bool { return strings.HasPrefix(f.Path, dir+"/") })
 		switch {
-		case slices.ContainsFunc(l.host.Records, func(dir string) bool { return strings.HasPrefix(f.Path, dir+"/") }):
+		case isRecord && blank(f): // it leads nowhere
+		case isRecord:
 			rec, err := record(f)
 			if err != nil {
 				l.note(f.Path, err)
 				continue
 			}
 			l.inv.Records = append(l.inv.Records, rec)
-		case strings.Contains(f.Path, "/kubernetes.io") && blank(f):
+		case strings.Contains(f.Path, "/kubernetes.io") && strings.HasSuffix(f.Path, ".json") && blank(f):
 			l.noteBlank(f)
 		case strings.Contains(f.Path, "/kubernetes.io") || strings.HasPrefix(f.Path, l.host.Trident+"/"):
 			v, err := volume(f)
