@@ -43,10 +43,10 @@ func (s *session) syncPod(ctx context.Context, node *corev1.Node, pod *corev1.Po
 	terminal := pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
 	var err error
 	switch {
-	case s.finished[pod.UID]:
-	case pod.DeletionTimestamp != nil:
+	case s.removed[pod.UID]:
+	case pod.DeletionTimestamp != nil: // also if it never ran: nobody else lets it go
 		err = s.remove(ctx, node, pod, run)
-	case run == nil && terminal:
+	case s.finished[pod.UID], run == nil && terminal:
 	case run == nil:
 		err = s.admit(ctx, node, pod)
 	case terminal: // somebody else failed it, as pod garbage collection does
@@ -174,7 +174,7 @@ func (s *session) remove(ctx context.Context, node *corev1.Node, pod *corev1.Pod
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("delete pod: %w", err)
 	}
-	s.finished[pod.UID] = true
+	s.removed[pod.UID] = true
 	return nil
 }
 

@@ -32,7 +32,8 @@ type session struct {
 
 	// Of the run goroutine alone:
 	local    map[types.UID]*podRun
-	finished map[types.UID]bool // deleted by us, or rejected
+	finished map[types.UID]bool // rejected, or failed by somebody else: does not run again
+	removed  map[types.UID]bool // deleted by us, whatever finalizers keep
 	inUse    []corev1.UniqueVolumeName
 	posted   time.Time // the last status
 }
@@ -45,6 +46,7 @@ func newSession(k *Kubelet, b machine.Boot) *session {
 		pods:     make(map[types.UID]*corev1.Pod),
 		local:    make(map[types.UID]*podRun),
 		finished: make(map[types.UID]bool),
+		removed:  make(map[types.UID]bool),
 	}
 }
 
