@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -185,7 +186,7 @@ const stuck = "the step is stuck"
 var loopLate = regexp.MustCompile(`the core's loop at most (\S+) late`)
 
 // hungSteps counts the steps of the teardown that did not end, of which there must
-// be none, and finds out how late the core's loop was at worst meanwhile.
+// be none, and finds out how late the core's loop was at worst meanwhile, and elsewhere.
 func (r *run) hungSteps(ctx context.Context, n *node) error {
 	text, err := n.Exec(ctx, "cat /var/log/pods/picket_*/*/*.log")
 	if err != nil {
@@ -201,6 +202,28 @@ func (r *run) hungSteps(ctx context.Context, n *node) error {
 	}
 	if r.rejoin.hung > 0 || r.rejoin.loop == 0 {
 		return fmt.Errorf("on %s hung %d steps, and the core's loop was %v late", n.Name(), r.rejoin.hung, r.rejoin.loop)
+	}
+	return r.idle(ctx, n)
+}
+
+// idle finds out how late the loop was at worst on the nodes that had nothing to tear
+// down: all but n.
+func (r *run) idle(ctx context.Context, n *node) error {
+	for _, other := range r.nodes {
+		if other == n {
+			continue
+		}
+		text, err := other.agent(ctx, "devices -o json")
+		if err != nil {
+			return err
+		}
+		var said struct{ WorstLoopDelay string }
+		err = json.Unmarshal([]byte(text), &said)
+		late, bad := time.ParseDuration(said.WorstLoopDelay)
+		if err := errors.Join(err, bad); err != nil {
+			return fmt.Errorf("how late the loop was on %s: %w", other.Name(), err)
+		}
+		r.rejoin.idle = max(r.rejoin.idle, late)
 	}
 	return nil
 }
