@@ -70,6 +70,7 @@ func runCommand(lines io.Writer) *cobra.Command {
 			"  NODE_NAME=worker-1 picket-agent run --config agent.yaml --log-level debug",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			signal.Ignore(syscall.SIGPIPE) // nobody may be left to read the log
 			log, err := logger(lines, level)
 			if err != nil {
 				return err

@@ -44,9 +44,29 @@ func TestTheEndDoesNotWaitForTheLog(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
+	endsByItself(ctx, t, in)
+}
+
+// A log whose reader is gone, with its runtime's shim, is lost; the agent is not.
+func TestNobodyIsLeftToReadTheLog(t *testing.T) {
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	endsByItself(t.Context(), t, in)
+}
+
+// endsByItself runs an agent without a configuration, which says so on stderr, and
+// expects it to exit.
+func endsByItself(ctx context.Context, t *testing.T, stderr *os.File) {
+	t.Helper()
 	cmd := exec.CommandContext(ctx, os.Args[0], "run", "--worker", "--config", "/nowhere/agent.yaml")
-	cmd.Env, cmd.Stderr = append(os.Environ(), "PICKET_TEST_AGENT=1"), in
-	err = cmd.Run()
+	cmd.Env, cmd.Stderr = append(os.Environ(), "PICKET_TEST_AGENT=1"), stderr
+	err := cmd.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() <= 0 {
 		t.Errorf("it ended with %v, want an exit code", err)
 	}
