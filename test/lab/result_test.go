@@ -37,8 +37,8 @@ func TestResultLine(t *testing.T) {
 		},
 		{
 			name:   "steps hold up the loop",
-			result: result{name: "x", seconds: time.Minute, rejoin: rejoin{measured: true, untouched: 4, loop: 401 * time.Millisecond, idle: 200 * time.Millisecond}},
-			want:   "RESULT scenario=x verdict=fail failover_s=- bound_s=- ratio=- endpoints_s=- pet_delay_s=- armed_s=- late_writes=0 hung_steps=0 untouched_host_devices=4 loop_delay_ms=401.0 idle_loop_delay_ms=200.0 two_writers=0 resets_of_healthy=0 seconds=60",
+			result: result{name: "x", seconds: time.Minute, rejoin: rejoin{measured: true, untouched: 4, loop: 1001 * time.Millisecond, idle: 200 * time.Millisecond}},
+			want:   "RESULT scenario=x verdict=fail failover_s=- bound_s=- ratio=- endpoints_s=- pet_delay_s=- armed_s=- late_writes=0 hung_steps=0 untouched_host_devices=4 loop_delay_ms=1001.0 idle_loop_delay_ms=200.0 two_writers=0 resets_of_healthy=0 seconds=60",
 		},
 		{
 			name:   "the processor alone holds up the loop",

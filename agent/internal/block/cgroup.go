@@ -23,8 +23,7 @@ var podName = regexp.MustCompile(`(?:^|-)pod([0-9a-f]{8}(?:[-_]?[0-9a-f]{4}){3}[
 const depth = 32
 
 // pods lists the pods' cgroups, and returns which pod each of their processes
-// belongs to. It does not ask /proc/PID/cgroup, which answers relative to the
-// cgroup namespace of whoever asks.
+// belongs to.
 func (l *look) pods() map[int]string {
 	root := l.sys("fs/cgroup")
 	if _, err := os.Stat(filepath.Join(root, "freezer")); err == nil {
@@ -98,6 +97,37 @@ func (l *look) members(dir string, level int) []int {
 		}
 	}
 	return pids
+}
+
+// owner returns the pod of a process, "" where it has none, and whether the process is
+// still there. One that no cgroup has listed is asked itself, and counts among its
+// pod's: it was forked since, or it is ending. Where the first thread has ended and
+// the others are about to, cgroups say nothing of a process that still holds all that
+// it has mounted. A reader in another cgroup namespace is told a path that begins with
+// dots, and ends the same.
+func (l *look) owner(of map[int]string, pid int) (uid string, there bool) {
+	if uid, known := of[pid]; known {
+		return uid, true
+	}
+	text, _ := l.attr(l.proc(strconv.Itoa(pid), "cgroup"))
+	if _, err := os.Lstat(l.proc(strconv.Itoa(pid))); gone(err) {
+		return "", false
+	}
+	for name := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '/' || r == '\n' }) {
+		m := podName.FindStringSubmatch(name)
+		if m == nil {
+			continue
+		}
+		id := strings.ReplaceAll(m[1], "_", "-")
+		i := slices.IndexFunc(l.inv.Pods, func(p teardown.Pod) bool { return p.UID == id })
+		if i >= 0 { // a pod that is new is none of this look
+			l.inv.Pods[i].Processes++
+			uid = id
+		}
+		break
+	}
+	of[pid] = uid
+	return uid, true
 }
 
 // frozen reports whether all of a cgroup is frozen now.

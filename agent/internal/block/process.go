@@ -133,12 +133,13 @@ func (l *look) sleep(t task) (since string, ok bool) {
 	return since, strings.HasPrefix(state, "D")
 }
 
-// processes fills in those that are stuck, or have a block device open.
+// processes fills in those that are stuck, or have a block device open. What has ended
+// since has none open.
 func (l *look) processes(tasks []task, opens []opening, owner map[int]string, abandoned []int) {
 	found := make(map[int]*teardown.Process)
 	at := func(pid int, name string) *teardown.Process {
 		if found[pid] == nil {
-			found[pid] = &teardown.Process{PID: pid, Name: name, Pod: owner[pid], Agent: slices.Contains(abandoned, pid)}
+			found[pid] = &teardown.Process{PID: pid, Name: name, Agent: slices.Contains(abandoned, pid)}
 		}
 		return found[pid]
 	}
@@ -162,6 +163,10 @@ func (l *look) processes(tasks []task, opens []opening, owner map[int]string, ab
 		}
 	}
 	for _, p := range found {
+		var there bool
+		if p.Pod, there = l.owner(owner, p.PID); !there {
+			continue
+		}
 		slices.SortFunc(p.Opens, compareNumbers)
 		l.inv.Processes = append(l.inv.Processes, *p)
 	}

@@ -69,6 +69,7 @@ func TestRead(t *testing.T) {
 		"Ceph's clients":                            clientFixture,
 		"namespaces that nobody sees all of":        closedFixture,
 		"pods frozen and stuck":                     stuckFixture,
+		"processes that no cgroup lists":            unlistedFixture,
 		"a kubelet's root that is a symbolic link":  linkFixture,
 		"what the host names, but does not use now": claimFixture,
 	} {
@@ -436,6 +437,51 @@ func stuckFixture() fixture {
 	f.want.Pods = []teardown.Pod{{UID: podUID, Cgroup: cgroup, Processes: 2, Frozen: true}}
 	f.want.Processes = []teardown.Process{{PID: 400, Name: "app", Pod: podUID, Stuck: true}, {PID: 600, Name: "jbd2/rbd0-8", Stuck: true}}
 	return f
+}
+
+// Of a pod that was killed, the first thread has ended, and another still holds the
+// volume; a process was forked after its pod was listed, and one belongs to a pod that
+// is newer than the list. One is a service's.
+func unlistedFixture() fixture {
+	f := start()
+	const killed, forked, newer, service = 4026532700, 4026532701, 4026532702, 4026532703
+	const another = "0b5e0000-0000-4000-8000-000000000000"
+	cgroup := "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod6fa459ea_ee8a_3ca4_894e_db77e160355e.slice"
+	volume := "701 700 252:0 / /data rw - ext4 /dev/rbd0 rw\n"
+	for i, space := range []uint64{killed, forked, newer, service} {
+		f.tree.process(400+i, "app", space, volume)
+		f.want.Mounts = append(f.want.Mounts, teardown.Mount{Namespace: space, ID: 701, Parent: 700, Device: dev(252, 0), Root: "/", Point: "/data", FS: "ext4", Source: "/dev/rbd0"})
+	}
+	f.tree["proc/400/task/400/stat"] = "400 (app) Z 1 1"
+	f.tree.thread(400, 410, "io", 'R', killed, volume)
+	f.tree.with(map[string]string{
+		"sys/fs/cgroup/" + cgroup + "/cri-containerd-1.scope/cgroup.procs": "",
+		"proc/400/cgroup": "0::/" + cgroup + "/cri-containerd-1.scope\n",
+		"proc/401/cgroup": "2:freezer:/\n1:memory:/../kubepods-burstable.slice/kubepods-burstable-pod6fa459ea_ee8a_3ca4_894e_db77e160355e.slice/cri-containerd-1.scope/nested\n",
+		"proc/402/cgroup": "0::/kubepods/pod" + another + "/1\n",
+		"proc/403/cgroup": "0::/system.slice/app.service\n",
+	})
+	f.want.Namespaces = append(f.want.Namespaces,
+		teardown.Namespace{ID: killed, PID: 410, Pods: []string{podUID}},
+		teardown.Namespace{ID: forked, PID: 401, Pods: []string{podUID}},
+		teardown.Namespace{ID: newer, PID: 402, Others: true},
+		teardown.Namespace{ID: service, PID: 403, Others: true})
+	f.want.Pods = []teardown.Pod{{UID: podUID, Cgroup: cgroup, Processes: 2}}
+	return f
+}
+
+// A process that has ended has no device open any more: one that cannot be told to be
+// a pod's would make the volume the host's.
+func TestReadForgetsWhatHasEnded(t *testing.T) {
+	tr := newTree()
+	tr.process(400, "app", hostSpace, "")
+	l := &look{host: tr.write(t)}
+	open := []teardown.Number{dev(252, 0)}
+	l.processes(nil, []opening{{PID: 400, Devices: open}, {PID: 401, Devices: open}}, map[int]string{}, nil)
+	want := []teardown.Process{{PID: 400, Opens: open}}
+	if d := cmp.Diff(want, l.inv.Processes); d != "" {
+		t.Errorf("processes (-want +got):\n%s", d)
+	}
 }
 
 func linkFixture() fixture {

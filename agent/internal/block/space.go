@@ -41,19 +41,31 @@ func (l *look) spaces(tasks []task, owner map[int]string) map[uint64]string {
 		case err != nil:
 			l.note(fmt.Sprintf("mounts of namespace %d", id), err)
 		}
-		for _, t := range living[id] {
-			uid := owner[t.pid]
-			if uid == "" {
-				s.Others = true
-			} else if !slices.Contains(s.Pods, uid) {
-				s.Pods = append(s.Pods, uid)
-			}
+		if l.inhabit(&s, living[id], owner); !s.Others && s.Pods == nil && l.ended(living[id], id) {
+			continue
 		}
-		slices.Sort(s.Pods)
 		l.inv.Namespaces = append(l.inv.Namespaces, s)
 		l.addMounts(id, mounts)
 	}
 	return closed
+}
+
+// inhabit fills in whose threads live in a namespace.
+func (l *look) inhabit(s *teardown.Namespace, tasks []task, owner map[int]string) {
+	for _, t := range tasks {
+		uid, there := owner[t.pid], true
+		if !s.Host { // whose own processes are many
+			uid, there = l.owner(owner, t.pid)
+		}
+		switch {
+		case !there:
+		case uid == "":
+			s.Others = true
+		case !slices.Contains(s.Pods, uid):
+			s.Pods = append(s.Pods, uid)
+		}
+	}
+	slices.Sort(s.Pods)
 }
 
 // hostSpace returns the namespace of the host's first process.
