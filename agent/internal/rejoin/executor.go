@@ -111,6 +111,7 @@ func (o Outcome) again() bool {
 
 // Do carries out one step, and returns nil once a fresh inventory shows it as
 // done; ErrStuck where the step's bound has passed, or it failed, and none does.
+// What may be in use only for a moment is tried again until then.
 func (e *Executor) Do(ctx context.Context, s teardown.Step) error {
 	begin := time.Now()
 	err := e.act(ctx, s)
@@ -118,7 +119,8 @@ func (e *Executor) Do(ctx context.Context, s teardown.Step) error {
 		if done(s, e.Look(ctx)) {
 			return nil // whatever the child has said
 		}
-		failed := err != nil && s.Op != teardown.UnmapRBD // whose child is meant to be killed
+		again := err != nil && mayBeBusy(s.Op) && !errors.Is(err, child.ErrStuck)
+		failed := err != nil && !again && s.Op != teardown.UnmapRBD // whose child is meant to be killed
 		if failed || time.Since(begin) >= s.Bound || ctx.Err() != nil {
 			return fmt.Errorf("%v for %s: %w after %v: %w", s.Op, s.Volume, ErrStuck, time.Since(begin).Round(time.Millisecond), cmp.Or(err, ctx.Err(), errShown))
 		}
@@ -126,6 +128,23 @@ func (e *Executor) Do(ctx context.Context, s teardown.Step) error {
 		case <-ctx.Done():
 		case <-time.After(e.config.Poll):
 		}
+		if left := s.Bound - time.Since(begin); again && left > 0 {
+			rest := s
+			rest.Bound = left
+			err = e.act(ctx, rest)
+		}
+	}
+}
+
+// mayBeBusy reports whether what the step releases can be in use for a moment by what
+// nobody has to stop: udev looks into a map whenever its table changes, and a process
+// that was killed lets go as it ends.
+func mayBeBusy(o teardown.Op) bool {
+	switch o {
+	case teardown.Unmount, teardown.CloseCrypt, teardown.Deactivate, teardown.RemoveMap, teardown.FlushMultipath:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -393,6 +393,46 @@ func TestDo(t *testing.T) {
 	}
 }
 
+// What is in use can be so for a moment: its release is tried again within the bound,
+// and a step of another kind is not.
+func TestDoTriesAgainWhatWasInUse(t *testing.T) {
+	mapped := teardown.Inventory{Devices: []teardown.Device{{Number: teardown.Number{Major: 253}, Name: "dm-0", Map: "m"}}}
+	remove := teardown.Step{Op: teardown.RemoveMap, Device: teardown.Number{Major: 253}, Name: "dm-0", Map: "m", Bound: patient}
+	short := remove
+	short.Bound = 500 * time.Millisecond
+	offline := teardown.Step{Op: teardown.Offline, Device: sdb, Name: "sdb", Bound: patient}
+	for _, tt := range []struct {
+		name        string
+		step        teardown.Step
+		looks       []teardown.Inventory
+		least, most int // tries
+		err         error
+	}{
+		{"released at the third try", remove, []teardown.Inventory{mapped, mapped, {}}, 3, 3, nil},
+		{"never released", short, []teardown.Inventory{mapped}, 2, 10_000, ErrStuck},
+		{"no release", offline, []teardown.Inventory{disk(false, 0)}, 1, 1, ErrStuck},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e, _ := script(t, tt.looks...)
+			tries := filepath.Join(t.TempDir(), "tries")
+			c := child.Default()
+			c.Command = []string{"/bin/sh", "-c", "echo >>" + tries + "; exit 1"}
+			e.run = child.New(c)
+			begin := time.Now()
+			if err := e.Do(t.Context(), tt.step); !errors.Is(err, tt.err) {
+				t.Errorf("Do() = %v, want %v", err, tt.err)
+			}
+			text, err := os.ReadFile(tries)
+			if n := len(text); err != nil || n < tt.least || n > tt.most {
+				t.Errorf("%d tries (%v), want %d to %d", n, err, tt.least, tt.most)
+			}
+			if took := time.Since(begin); took > patient/2 {
+				t.Errorf("Do() took %v", took)
+			}
+		})
+	}
+}
+
 // A child that does not die ends the step, not the agent.
 func TestDoAbandonsWhatHangs(t *testing.T) {
 	e, _ := script(t, disk(false, 0))
