@@ -12,8 +12,10 @@ func TestShrinkGivesCodeBack(t *testing.T) {
 	if err := shrink(); err != nil {
 		t.Fatal(err)
 	}
-	if after := fileMemory(t); after >= before {
-		t.Errorf("%d KiB of files were mapped, now %d: nothing was given back", before, after)
+	after := fileMemory(t)
+	t.Logf("%d KiB of files were mapped, now %d", before, after)
+	if after > before/2 { // code is less than half of it
+		t.Error("code or constants were not given back")
 	}
 }
 
